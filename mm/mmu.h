@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The public face of the shadow MMU: all that the rest of the hypervisor may
+ * ask of it. One struct mmu per VM, one struct mmu_vcpu per virtual CPU.
+ *
+ *   lock            protects                               order
+ *   mmu.lock        slots, shadow pages, rmaps, counters   first
+ *   page_alloc      free lists of machine memory           inside mmu.lock
+ *
+ * Trackers are called with no lock held. Rights that are taken away are
+ * followed by a flush of every CPU that may hold them before the lock is
+ * dropped or the caller is told.
+ */
+#ifndef MM_MMU_H
+#define MM_MMU_H
+
+#include "lib/compiler.h"
+#include "lib/spinlock.h"
+#include "lib/types.h"
+#include "mm/guest_mem.h"
+#include "mm/guest_walk.h"
+#include "mm/shadow.h"
+
+/* The machine under the MMU. */
+struct mmu_host {
+	uint8_t maxphyaddr; /* the CPU's own: bits above are reserved in sptes */
+	/* Drops every translation of this VM on every CPU that may hold one,
+	 * at the latest before that CPU enters the guest again. */
+	void (*flush)(void *ctx);
+	void *ctx;
+};
+
+struct mmu_config {
+	uint32_t shadow_pages; /* quota: MMU_SHADOW_PAGES_MIN or more */
+	struct mmu_host host;
+};
+
+#define MMU_SHADOW_PAGES_MIN 64
+
+struct mmu_stats {
+	uint64_t faults;      /* calls of mmu_page_fault() */
+	uint64_t fills;       /* sptes installed by them */
+	uint64_t zapped;      /* shadow pages freed */
+	uint64_t reclaimed;   /* of those, for want of pages */
+	uint64_t table_writes; /* guest writes to shadowed tables */
+	uint64_t flushes;
+};
+
+struct mmu {
+	struct guest_mem mem; /* slots and tracking of this VM */
+	struct spinlock lock;
+	struct mmu_host host;
+	struct shadow_pool pool;      /* the quota; see mm/shadow.h */
+	struct page_tracker tracker;  /* the MMU's own, priority 0 */
+	struct mmu_stats stats;
+	TAILQ_HEAD(, mmu_vcpu) vcpus;
+};
+
+/* Pages opened for one natively stepped instruction. */
+#define MMU_STEP_PAGES_MAX 8
+
+struct mmu_vcpu {
+	struct mmu *mmu;
+	struct guest_paging paging;
+	/* What the hardware must run on: CR3, and whether the CPU is to run
+	 * 4-level (guest in long mode) or PAE paging (all others). The value
+	 * is below 4 GiB when PAE. Valid after mmu_vcpu_init(). */
+	hpa_t hw_cr3;
+	bool hw_long;
+	struct shadow_root root;
+	struct mmu_step step; /* see mmu_step_open() */
+	TAILQ_ENTRY(mmu_vcpu) link;
+};
+
+/* -ENOMEM, -EINVAL (quota too small); nothing to undo on error. */
+must_check int mmu_init(struct mmu *mmu, const struct mmu_config *cfg);
+/* All vCPUs must be gone. Frees every shadow page and slot; not the guest's
+ * memory itself, which belongs to whoever made the slots. */
+void mmu_destroy(struct mmu *mmu);
+
+/* Starts with paging off. @maxphyaddr and 1 GiB pages: the guest's. */
+must_check int mmu_vcpu_init(struct mmu_vcpu *v, struct mmu *mmu, uint8_t maxphyaddr, bool has_1g_pages);
+void mmu_vcpu_destroy(struct mmu_vcpu *v);
+
+/* Slots with their translations: as the calls of mm/memslot.h, and no TLB
+ * holds an old translation when they return. */
+must_check int mmu_slot_create(struct mmu *mmu, const struct memslot_desc *d);
+must_check int mmu_slot_delete(struct mmu *mmu, uint32_t id);
+must_check int mmu_slot_move(struct mmu *mmu, uint32_t id, gfn_t base);
+must_check int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags);
+
+/* Tracking by gfn: page_track_add/remove on the slot that holds it;
+ * -EINVAL also when none does. */
+must_check int mmu_track_add(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
+must_check int mmu_track_remove(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
+
+/* After any change of CR0, CR3, CR4 or EFER: adopt the new state and the
+ * root that fits it (from the cache when there is one). The caller has
+ * checked the architecture's rules on the values and, when the change loads
+ * them, called guest_load_pdptes(). -ENOMEM only when the quota is exhausted by pinned
+ * pages: the old root stays. */
+must_check int mmu_set_paging(struct mmu_vcpu *v, const struct guest_paging *p);
+
+enum fault_result {
+	FAULT_FIXED,    /* shadow entry installed: run the guest again */
+	FAULT_SPURIOUS, /* nothing was wrong: run the guest again */
+	FAULT_INJECT,   /* the guest's own fault: error_code is what it must see */
+	FAULT_EMULATE,  /* the page is tracked or read-only: emulate the access */
+	FAULT_MMIO,     /* no RAM at @gpa */
+	FAULT_NOMEM,    /* the quota cannot hold one path: stop this VM */
+};
+
+/* Filled once and passed down: inputs first, results after. */
+struct page_fault {
+	gva_t addr;
+	uint32_t error_code;   /* the hardware's: PFERR_* */
+	bool ac;               /* RFLAGS.AC of the guest */
+	bool implicit;         /* access by the CPU itself, e.g. event delivery */
+	struct guest_walk walk;
+	gpa_t gpa;             /* FAULT_FIXED, _EMULATE and _MMIO */
+	uint32_t inject_code;  /* FAULT_INJECT: error code for the guest */
+};
+
+/* A #PF of the running guest, @f->addr/.error_code/.ac/.implicit set. */
+enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f);
+
+/* The guest executed INVLPG or an equivalent. */
+void mmu_invlpg(struct mmu_vcpu *v, gva_t addr);
+
+/*
+ * The native step: an instruction the emulator does not know runs on the
+ * hardware with the tracked page opened for this vCPU alone.
+ *
+ *   mmu_step_open(v, f)   for the fault that could not be emulated, and for
+ *                         each further FAULT_EMULATE during the step
+ *   mmu_step_close(v)     after the step: takes the rights away again, and
+ *                         tells the trackers what changed
+ *
+ * -E2BIG: more than MMU_STEP_PAGES_MAX pages, -EFAULT: not RAM or read-only.
+ */
+must_check int mmu_step_open(struct mmu_vcpu *v, const struct page_fault *f);
+void mmu_step_close(struct mmu_vcpu *v);
+
+/* Checks invariants I1..I8 (docs/shadow-mmu.md) over everything. Returns the
+ * number of violations, each logged. Slow; for tests and debug builds. */
+unsigned int mmu_audit(struct mmu *mmu);
+
+#endif
