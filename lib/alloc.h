@@ -14,7 +14,11 @@
  * pages. NULL when there is none (or @bytes is 0). */
 void *mem_zalloc(size_t bytes);
 
-/* Frees what mem_zalloc(@bytes) returned. NULL is allowed. */
+/* The same, at a physical address below 4 GiB, where CR3 of a CPU in PAE
+ * paging can point. */
+void *mem_zalloc_low(size_t bytes);
+
+/* Frees what mem_zalloc(@bytes) or mem_zalloc_low(@bytes) returned. NULL is allowed. */
 void mem_free(void *p, size_t bytes);
 
 #endif

@@ -63,7 +63,8 @@ struct memslot_desc {
 	pfn_t base_pfn;
 };
 
-/* -EINVAL: no pages, unknown flags, or an end beyond gfn 2^40 / a wrap;
+/* -EINVAL: no pages, unknown flags, or an end beyond frame 2^40 or a wrap, of
+ * the guest's frames or the machine's;
  * -EEXIST: overlaps a slot, or the id is taken; -ENOSPC: MEMSLOTS_MAX;
  * -ENOMEM. Nothing has changed on error. */
 must_check int memslot_create(struct memslots *s, const struct memslot_desc *d);
@@ -71,11 +72,13 @@ must_check int memslot_create(struct memslots *s, const struct memslot_desc *d);
 /* -ENOENT: no such id. */
 must_check int memslot_delete(struct memslots *s, uint32_t id);
 
-/* A move gives the slot a new base_gfn: counters and reverse maps start from
- * nothing. Errors as memslot_create(), and -ENOENT. */
+/* A move gives the slot a new base_gfn: counters, reverse maps and dirty bits
+ * start from nothing; the struct memslot stays the same object. Errors as
+ * memslot_create(), and -ENOENT. */
 must_check int memslot_move(struct memslots *s, uint32_t id, gfn_t base);
 
-/* A flags-only change keeps counters and reverse maps. */
+/* A flags-only change keeps counters and reverse maps. -EINVAL: unknown flags;
+ * -ENOENT, -ENOMEM. */
 must_check int memslot_set_flags(struct memslots *s, uint32_t id, uint32_t flags);
 
 void memslots_destroy(struct memslots *s);
@@ -92,6 +95,16 @@ static inline bool memslot_contains(const struct memslot *slot, gfn_t gfn)
 static inline pfn_t memslot_pfn(const struct memslot *slot, gfn_t gfn)
 {
 	return pfn_add(slot->base_pfn, gfn.v - slot->base_gfn.v);
+}
+
+/* To be called after each write to @gfn; does nothing unless dirty logging is
+ * on. Atomic: the harvester may take bits at the same time. */
+static inline void memslot_mark_dirty(struct memslot *slot, gfn_t gfn)
+{
+	uint64_t i = gfn.v - slot->base_gfn.v;
+
+	if (slot->dirty_bitmap)
+		__atomic_fetch_or(&slot->dirty_bitmap[i / 64], 1ull << (i % 64), __ATOMIC_RELEASE);
 }
 
 /* Index of @gfn's entry at @level in the per-slot arrays: counted from the

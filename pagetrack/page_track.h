@@ -10,8 +10,11 @@
  * MMU give it back. This folder knows no MMU: it reaches it through the
  * struct page_track_mmu_ops given to page_track_init().
  *
- * Lock: the caller of add/remove holds none; counters are changed under
- * page_track.lock. Trackers' callbacks are called with no lock held.
+ * Lock: page_track_add() and page_track_remove() hold page_track.lock over the
+ * counter, protect() and flush(), so that a second adder does not return
+ * before the first one's flush. A counter itself changes atomically, because
+ * the shadow MMU changes it under its own lock. Trackers' callbacks are called
+ * with no lock held, and may register and unregister trackers.
  */
 #ifndef PAGETRACK_PAGE_TRACK_H
 #define PAGETRACK_PAGE_TRACK_H
@@ -79,19 +82,26 @@ struct page_track_mmu_ops {
 	void (*unprotect)(void *mmu, gfn_t gfn, enum page_track_mode mode);
 	/* Returns when no CPU holds a translation older than the call. */
 	void (*flush)(void *mmu);
+	/* Which CPU is this? Lets page_tracker_unregister() tell a callback it
+	 * was called from and one it must wait for. NULL: there is one CPU. */
+	unsigned int (*cpu)(void);
 };
+
+struct page_track_cursor; /* one notification under way; see page_track.c */
 
 struct page_track {
 	struct spinlock lock;
 	const struct page_track_mmu_ops *ops;
 	void *mmu;
 	TAILQ_HEAD(, page_tracker) trackers; /* ascending priority */
+	TAILQ_HEAD(, page_track_cursor) cursors;
 };
 
 void page_track_init(struct page_track *pt, const struct page_track_mmu_ops *ops, void *mmu);
 
 /* Makes the counters of @slot, all zero, for [base, base + npages).
- * All or nothing: on -ENOMEM the slot holds no array. */
+ * All or nothing: on -ENOMEM, or -EINVAL for no pages or too many to count,
+ * the slot holds no array. */
 must_check int page_track_slot_init(struct page_track_slot *slot, gfn_t base, uint64_t npages);
 
 /* Frees the arrays of @slot but those that @dont shares (NULL: none), so
@@ -123,7 +133,8 @@ uint64_t page_track_total(const struct page_track_slot *slot, enum page_track_mo
 
 /* -EEXIST: registered already; -EINVAL: no write callback. */
 must_check int page_tracker_register(struct page_track *pt, struct page_tracker *t);
-/* Returns when no callback of @t runs or will run. -ENOENT: not registered. */
+/* Returns when no callback of @t runs or will run; called from inside a
+ * callback of @t itself, that one is the last. -ENOENT: not registered. */
 must_check int page_tracker_unregister(struct page_track *pt, struct page_tracker *t);
 
 /* Tell all trackers, in order. */

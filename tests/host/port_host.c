@@ -67,6 +67,12 @@ void *mem_zalloc(size_t bytes)
 	return NULL;
 }
 
+/* The whole arena is below 4 GiB. */
+void *mem_zalloc_low(size_t bytes)
+{
+	return mem_zalloc(bytes);
+}
+
 void mem_free(void *p, size_t bytes)
 {
 	size_t n = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
