@@ -12,7 +12,7 @@ FOLDERS := boot kernel vmx vcpu devices emulate mm pagetrack lib
 # Files that compile unchanged on the host: whole folders, and the pure part of the others.
 PURE_FOLDERS := vcpu devices emulate mm pagetrack lib
 PURE_FILES := boot/boot_info.c boot/acpi_tables.c vmx/vmx_caps.c vmx/msr_bitmap.c \
-	kernel/options.c kernel/vm_config.c kernel/load_linux.c kernel/load_multiboot.c
+	kernel/words.c kernel/options.c kernel/vm_config.c kernel/guest_entry.c kernel/load_linux.c kernel/load_multiboot.c
 PURE_SRC := $(foreach f,$(PURE_FOLDERS),$(wildcard $(f)/*.c)) $(wildcard $(PURE_FILES))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \

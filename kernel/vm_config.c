@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See kernel/vm_config.h. */
+#include "kernel/vm_config.h"
+#include "kernel/guest_entry.h"
+#include "kernel/options.h"
+#include "kernel/words.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include <string.h>
+
+#define WORD_MAX 128
+
+enum module_kind { KIND_NONE, KIND_LINUX, KIND_MULTIBOOT, KIND_INITRD, KIND_MODULE };
+
+static const struct {
+	const char *name;
+	enum module_kind kind;
+} kinds[] = {
+    {"linux", KIND_LINUX},
+    {"multiboot", KIND_MULTIBOOT},
+    {"initrd", KIND_INITRD},
+    {"module", KIND_MODULE},
+};
+
+/* One module's string, taken apart. */
+struct description {
+	char name[VM_NAME_MAX + 1];
+	char file[VM_FILE_MAX + 1];
+	enum module_kind kind;
+	uint64_t memory;       /* 0: not given */
+	uint64_t shadow_pages; /* 0: not given */
+	const char *args;
+	const char *mistake; /* NULL: none; the first one found */
+	char word[WORD_MAX]; /* the word that is wrong */
+};
+
+static bool is_name(const char *s)
+{
+	if (!*s)
+		return false;
+	for (; *s; s++)
+		if (!(*s >= 'a' && *s <= 'z') && !(*s >= 'A' && *s <= 'Z') && !(*s >= '0' && *s <= '9') &&
+		    !strchr("_.-", *s))
+			return false;
+	return true;
+}
+
+/* Each set_ function returns NULL or what is wrong with @value. */
+static const char *set_name(struct description *d, const char *value)
+{
+	if (d->name[0])
+		return "name= is given twice";
+	if (strlen(value) > VM_NAME_MAX)
+		return "the name is longer than 31 characters";
+	if (!is_name(value))
+		return "a name is made of letters, digits, '_', '.' and '-'";
+	memcpy(d->name, value, strlen(value) + 1);
+	return NULL;
+}
+
+static const char *set_kind(struct description *d, const char *value)
+{
+	if (d->kind != KIND_NONE)
+		return "kind= is given twice";
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(value, kinds[i].name) == 0)
+			d->kind = kinds[i].kind;
+	return d->kind == KIND_NONE ? "unknown kind (want linux, multiboot, initrd or module)" : NULL;
+}
+
+static const char *set_memory(struct description *d, const char *value)
+{
+	struct guest_layout layout;
+
+	if (d->memory)
+		return "mem= is given twice";
+	if (word_size(value, &d->memory))
+		return "bad memory size (want for example mem=256M)";
+	if (guest_layout_init(&layout, d->memory))
+		return "memory must be whole 4 KiB pages, at least 2M and at most 512G";
+	return NULL;
+}
+
+static const char *set_shadow(struct description *d, const char *value)
+{
+	if (d->shadow_pages)
+		return "shadow= is given twice";
+	if (word_number(value, &d->shadow_pages) || d->shadow_pages < OPTIONS_SHADOW_PAGES_MIN ||
+	    d->shadow_pages > OPTIONS_SHADOW_PAGES_MAX)
+		return "bad number of shadow pages (want 64 to 1048576)";
+	return NULL;
+}
+
+static const char *set_file(struct description *d, const char *value)
+{
+	if (d->file[0])
+		return "file= is given twice";
+	if (strlen(value) > VM_FILE_MAX)
+		return "the file name is longer than 63 characters";
+	memcpy(d->file, value, strlen(value) + 1);
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	const char *(*set)(struct description *d, const char *value);
+} keys[] = {
+    {"name", set_name}, {"kind", set_kind}, {"mem", set_memory}, {"shadow", set_shadow}, {"file", set_file},
+};
+
+static const char *set_key(struct description *d, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *value = word_value(word, keys[i].name);
+
+		if (value)
+			return keys[i].set(d, value);
+	}
+	return "unknown key";
+}
+
+/* A loader that keeps the file name puts it in front: QEMU's -initrd does.
+ * It becomes argv[0], and is cut if it is too long: nobody chose it here. */
+static void keep_file_name(struct description *d, const char *word)
+{
+	size_t len = strlen(word);
+
+	len = len > VM_FILE_MAX ? VM_FILE_MAX : len;
+	memcpy(d->file, word, len);
+	d->file[len] = 0;
+}
+
+static void note_mistake(struct description *d, const char *mistake, const char *word)
+{
+	if (!mistake || d->mistake)
+		return;
+	d->mistake = mistake;
+	memcpy(d->word, word, strlen(word) + 1);
+}
+
+static void describe(struct description *d, const char *string)
+{
+	char word[WORD_MAX];
+	enum word_result r;
+	bool first = true;
+
+	*d = (struct description){.args = ""};
+	for (; (r = word_next(&string, word, sizeof(word))) != WORD_END; first = false) {
+		if (strcmp(word, "--") == 0) {
+			while (*string == ' ')
+				string++;
+			d->args = string;
+			return;
+		}
+		if (r == WORD_OPEN_QUOTE)
+			note_mistake(d, "the quote is not closed", word);
+		else if (first && !strchr(word, '='))
+			keep_file_name(d, word);
+		else if (r == WORD_TOO_LONG)
+			note_mistake(d, "the word is too long", word);
+		else
+			note_mistake(d, set_key(d, word), word);
+	}
+}
+
+static struct vm_config *find_or_add(struct vm_configs *c, const char *name)
+{
+	struct vm_config *vm;
+
+	for (unsigned int i = 0; i < c->count; i++)
+		if (strcmp(c->vm[i].name, name) == 0)
+			return &c->vm[i];
+	if (c->count == VMS_MAX)
+		return NULL;
+	vm = &c->vm[c->count++];
+	memcpy(vm->name, name, strlen(name) + 1);
+	return vm;
+}
+
+static void set_image(struct vm_image *image, const struct boot_module *m, const struct description *d)
+{
+	image->data = m->data;
+	image->size = m->size;
+	image->args = d->args;
+	memcpy(image->file, d->file, sizeof(image->file));
+}
+
+/* The add_ functions return NULL or what is wrong. */
+static const char *add_kernel(struct vm_config *vm, const struct boot_module *m, const struct description *d)
+{
+	if (vm->kernel.data)
+		return "two kernels: the name is taken, or kind= of the second is wrong";
+	if (m->size == 0 || !m->data)
+		return "the kernel is empty";
+	vm->kind = d->kind == KIND_LINUX ? VM_LINUX : VM_MULTIBOOT;
+	vm->memory = d->memory ? d->memory : VM_MEMORY_DEFAULT;
+	vm->shadow_pages = (uint32_t)d->shadow_pages;
+	set_image(&vm->kernel, m, d);
+	return NULL;
+}
+
+static const char *add_initrd(struct vm_config *vm, const struct boot_module *m, const struct description *d)
+{
+	if (vm->initrd.data)
+		return "two initrds";
+	if (m->size == 0 || !m->data)
+		return "the initrd is empty";
+	set_image(&vm->initrd, m, d);
+	return NULL;
+}
+
+static const char *add_module(struct vm_config *vm, const struct boot_module *m, const struct description *d)
+{
+	if (vm->module_count == VM_MODULES_MAX)
+		return "more than 16 modules";
+	set_image(&vm->modules[vm->module_count++], m, d);
+	return NULL;
+}
+
+static const char *add_image(struct vm_config *vm, const struct boot_module *m, const struct description *d)
+{
+	bool is_kernel = d->kind == KIND_LINUX || d->kind == KIND_MULTIBOOT;
+
+	if (d->kind == KIND_NONE)
+		return "kind= is missing (want linux, multiboot, initrd or module)";
+	if (!is_kernel && (d->memory || d->shadow_pages))
+		return "mem= and shadow= belong to the kernel's line";
+	if (is_kernel)
+		return add_kernel(vm, m, d);
+	return d->kind == KIND_INITRD ? add_initrd(vm, m, d) : add_module(vm, m, d);
+}
+
+static void read_module(struct vm_configs *c, const struct boot_module *m, unsigned int index)
+{
+	struct description d;
+	struct vm_config *vm;
+	const char *mistake;
+
+	describe(&d, m->string ? m->string : "");
+	if (!d.name[0]) {
+		c->rejected++;
+		if (d.mistake)
+			log_error("boot module %u: \"%s\": %s; module ignored", index, d.word, d.mistake);
+		else
+			log_error("boot module %u has no name=; module ignored", index);
+		return;
+	}
+	vm = find_or_add(c, d.name);
+	if (!vm) {
+		c->rejected++;
+		log_error("vm \"%s\": more than %u VMs; module %u ignored", d.name, VMS_MAX, index);
+		return;
+	}
+	if (d.mistake) {
+		vm->broken = true;
+		log_error("vm \"%s\": \"%s\": %s (boot module %u)", vm->name, d.word, d.mistake, index);
+		return;
+	}
+	mistake = add_image(vm, m, &d);
+	if (mistake) {
+		vm->broken = true;
+		log_error("vm \"%s\": %s (boot module %u)", vm->name, mistake, index);
+	}
+}
+
+/* What can only be said when all modules are known. */
+static const char *check_whole(const struct vm_config *vm)
+{
+	if (!vm->kernel.data && vm->initrd.data)
+		return "has an initrd but no kernel";
+	if (!vm->kernel.data)
+		return "has modules but no kernel";
+	if (vm->kind == VM_LINUX && vm->module_count)
+		return "a Linux kernel takes an initrd, not modules";
+	if (vm->kind == VM_MULTIBOOT && vm->initrd.data)
+		return "a Multiboot kernel takes modules, not an initrd";
+	return NULL;
+}
+
+static void drop_broken(struct vm_configs *c)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < c->count; i++) {
+		const char *mistake = c->vm[i].broken ? NULL : check_whole(&c->vm[i]);
+
+		if (mistake)
+			log_error("vm \"%s\": %s", c->vm[i].name, mistake);
+		if (mistake || c->vm[i].broken) {
+			log_error("vm \"%s\" is not started", c->vm[i].name);
+			c->rejected++;
+			continue;
+		}
+		if (kept != i)
+			c->vm[kept] = c->vm[i];
+		kept++;
+	}
+	c->count = kept;
+}
+
+void vm_config_read(struct vm_configs *c, const struct boot_module *modules, unsigned int count)
+{
+	memset(c, 0, sizeof(*c));
+	for (unsigned int i = 0; i < count; i++)
+		read_module(c, &modules[i], i);
+	drop_broken(c);
+}
