@@ -7,9 +7,10 @@
  *   mmu.lock        slots, shadow pages, rmaps, counters   first
  *   page_alloc      free lists of machine memory           inside mmu.lock
  *
- * Trackers are called with no lock held. Rights that are taken away are
- * followed by a flush of every CPU that may hold them before the lock is
- * dropped or the caller is told.
+ * Trackers are called with no lock held; page_track.lock, where both are
+ * held, is outside mmu.lock. Rights that are taken away are followed by a
+ * flush of every CPU that may hold them before the lock is dropped or the
+ * caller is told.
  */
 #ifndef MM_MMU_H
 #define MM_MMU_H
@@ -25,17 +26,20 @@
 struct mmu_host {
 	uint8_t maxphyaddr; /* the CPU's own: bits above are reserved in sptes */
 	/* Drops every translation of this VM on every CPU that may hold one,
-	 * at the latest before that CPU enters the guest again. */
+	 * at the latest before that CPU enters the guest again. Called with
+	 * mmu.lock held: must not call back. */
 	void (*flush)(void *ctx);
 	void *ctx;
 };
 
 struct mmu_config {
-	uint32_t shadow_pages; /* quota: MMU_SHADOW_PAGES_MIN or more */
+	uint32_t shadow_pages; /* quota: MMU_SHADOW_PAGES_MIN or more; each takes 8 KiB */
+	uint64_t hash_key;     /* random: no guest must be able to guess what collides */
 	struct mmu_host host;
 };
 
 #define MMU_SHADOW_PAGES_MIN 64
+#define MMU_SHADOW_PAGES_MAX (1u << 22)
 
 struct mmu_stats {
 	uint64_t faults;      /* calls of mmu_page_fault() */
@@ -53,18 +57,27 @@ struct mmu {
 	struct shadow_pool pool;      /* the quota; see mm/shadow.h */
 	struct page_tracker tracker;  /* the MMU's own, priority 0 */
 	struct mmu_stats stats;
+	uint64_t tracked[PAGE_TRACK_MODES]; /* counts held through mmu_track_add() */
+	unsigned int pfn_last_hit;    /* see rmap_slot_of_pfn() */
 	TAILQ_HEAD(, mmu_vcpu) vcpus;
 };
 
 /* Pages opened for one natively stepped instruction. */
 #define MMU_STEP_PAGES_MAX 8
 
+struct mmu_step {
+	unsigned int count;
+	gfn_t page[MMU_STEP_PAGES_MAX];
+	uint8_t *before; /* [MMU_STEP_PAGES_MAX][PAGE_SIZE]: what they held */
+};
+
 struct mmu_vcpu {
 	struct mmu *mmu;
 	struct guest_paging paging;
 	/* What the hardware must run on: CR3, and whether the CPU is to run
 	 * 4-level (guest in long mode) or PAE paging (all others). The value
-	 * is below 4 GiB when PAE. Valid after mmu_vcpu_init(). */
+	 * is below 4 GiB when PAE. Valid after mmu_vcpu_init(). Any call may
+	 * change it, and what a PAE CR3 points at: look before each entry. */
 	hpa_t hw_cr3;
 	bool hw_long;
 	struct shadow_root root;
@@ -74,7 +87,7 @@ struct mmu_vcpu {
 
 /* -ENOMEM, -EINVAL (quota too small); nothing to undo on error. */
 must_check int mmu_init(struct mmu *mmu, const struct mmu_config *cfg);
-/* All vCPUs must be gone. Frees every shadow page and slot; not the guest's
+/* All vCPUs must be gone, and all trackers unregistered. Frees every shadow page and slot; not the guest's
  * memory itself, which belongs to whoever made the slots. */
 void mmu_destroy(struct mmu *mmu);
 
@@ -82,17 +95,39 @@ void mmu_destroy(struct mmu *mmu);
 must_check int mmu_vcpu_init(struct mmu_vcpu *v, struct mmu *mmu, uint8_t maxphyaddr, bool has_1g_pages);
 void mmu_vcpu_destroy(struct mmu_vcpu *v);
 
-/* Slots with their translations: as the calls of mm/memslot.h, and no TLB
- * holds an old translation when they return. */
+/*
+ * Slots with their translations: as the calls of mm/memslot.h, and no TLB
+ * holds an old translation when they return. Also -EEXIST when a machine
+ * frame is in a slot already (no two gfns share a page, so protecting one gfn
+ * protects the page), and -EINVAL when it is beyond the CPU's addresses.
+ * Trackers hear of the region before it goes with a delete, which cannot
+ * fail then, and after it went with a move, which can.
+ */
 must_check int mmu_slot_create(struct mmu *mmu, const struct memslot_desc *d);
 must_check int mmu_slot_delete(struct mmu *mmu, uint32_t id);
 must_check int mmu_slot_move(struct mmu *mmu, uint32_t id, gfn_t base);
 must_check int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags);
 
-/* Tracking by gfn: page_track_add/remove on the slot that holds it;
- * -EINVAL also when none does. */
+/*
+ * Tracking by gfn: page_track_add/remove on the slot that holds it; -EINVAL
+ * also when none does. This is the door for all counts but the MMU's own: it
+ * leaves SHADOW_COUNT_MAX of each counter to those (-EOVERFLOW beyond 49,151
+ * others), never gives one of them back (-ENOENT), and keeps large mappings
+ * away from tracked pages.
+ */
 must_check int mmu_track_add(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
 must_check int mmu_track_remove(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
+
+/*
+ * What the hardware's registers must hold beside hw_cr3 while the guest runs:
+ * the guest's own bits with those forced that shadow paging needs. CR0: PG,
+ * WP and PE set. CR4: PAE set; SMEP and SMAP are the guest's while its paging
+ * is on, clear while off (its pages are all user pages then); PCIDE, LA57 and
+ * PKE clear. EFER: NXE set; LME and LMA as hw_long.
+ */
+uint64_t mmu_hw_cr0(const struct mmu_vcpu *v);
+uint64_t mmu_hw_cr4(const struct mmu_vcpu *v);
+uint64_t mmu_hw_efer(const struct mmu_vcpu *v);
 
 /* After any change of CR0, CR3, CR4 or EFER: adopt the new state and the
  * root that fits it (from the cache when there is one). The caller has
@@ -124,7 +159,9 @@ struct page_fault {
 /* A #PF of the running guest, @f->addr/.error_code/.ac/.implicit set. */
 enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f);
 
-/* The guest executed INVLPG or an equivalent. */
+/* The guest executed INVLPG or an equivalent. Shadow tables are exact, and
+ * what a write to a guest table took away is flushed by then: there is
+ * nothing to do, and INVLPG need not exit. */
 void mmu_invlpg(struct mmu_vcpu *v, gva_t addr);
 
 /*
@@ -136,7 +173,9 @@ void mmu_invlpg(struct mmu_vcpu *v, gva_t addr);
  *   mmu_step_close(v)     after the step: takes the rights away again, and
  *                         tells the trackers what changed
  *
- * -E2BIG: more than MMU_STEP_PAGES_MAX pages, -EFAULT: not RAM or read-only.
+ * The caller keeps the other vCPUs of the VM out of the guest in between.
+ * -E2BIG: more than MMU_STEP_PAGES_MAX pages, -EFAULT: not RAM or read-only,
+ * -ENOMEM: as FAULT_NOMEM.
  */
 must_check int mmu_step_open(struct mmu_vcpu *v, const struct page_fault *f);
 void mmu_step_close(struct mmu_vcpu *v);
