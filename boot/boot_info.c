@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Multiboot 1 and 2 information into struct boot_info. Every offset and
+ * length in it is checked against what holds it before it is used; loops are
+ * bounded by the size the loader gave, which is bounded by INFO_MAX.
+ */
+#include "boot/boot_info.h"
+#include <string.h>
+#include "lib/errno.h"
+#include "lib/log.h"
+
+#define INFO_MAX (1u << 20)
+#define RAM_TYPE_AVAILABLE 1
+
+/* Multiboot 1 information: the fields in use, by flag bit. */
+struct mb1_info {
+	uint32_t flags;
+	uint32_t mem_lower, mem_upper;
+	uint32_t boot_device;
+	uint32_t cmdline;
+	uint32_t mods_count, mods_addr;
+	uint32_t syms[4];
+	uint32_t mmap_length, mmap_addr;
+} packed;
+#define MB1_HAS_CMDLINE (1u << 2)
+#define MB1_HAS_MODULES (1u << 3)
+#define MB1_HAS_MMAP (1u << 6)
+
+struct mb1_module { uint32_t start, end, string, reserved; } packed;
+struct mb1_range { uint32_t size; uint64_t base, length; uint32_t type; } packed;
+
+struct mb2_info { uint32_t total_size, reserved; } packed;
+struct mb2_tag { uint32_t type, size; } packed;
+struct mb2_module { struct mb2_tag tag; uint32_t start, end; } packed; /* then the string */
+struct mb2_mmap { struct mb2_tag tag; uint32_t entry_size, entry_version; } packed;
+struct mb2_range { uint64_t base, length; uint32_t type, reserved; } packed;
+
+enum { MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
+
+static void complain(struct boot_info *b, const char *what)
+{
+	b->complaints++;
+	log_error("boot information: %s left out", what);
+}
+
+static void copy_string(char dst[BOOT_STRING_MAX], const char *src, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max && n < BOOT_STRING_MAX - 1 && src[n])
+		n++;
+	memcpy(dst, src, n);
+	dst[n] = '\0';
+}
+
+/* A string of unknown length: as much of it as memory gives. */
+static void copy_string_at(char dst[BOOT_STRING_MAX], uint64_t base, const struct boot_memory *m)
+{
+	const char *c;
+	size_t n = 0;
+
+	while (n < BOOT_STRING_MAX - 1 && (c = m->map(m->ctx, base + n, 1)) && *c)
+		dst[n++] = *c;
+	dst[n] = '\0';
+}
+
+/* Keeps ram[] ascending and disjoint: a new range swallows what it touches. */
+static void add_ram(struct boot_info *b, uint64_t base, uint64_t size)
+{
+	uint64_t end = base + size, first = (base + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
+	unsigned int kept = 0, at = 0;
+
+	if (end < base) {
+		complain(b, "a memory range that wraps around");
+		return;
+	}
+	end &= ~PAGE_OFFSET_MASK;
+	if (first >= end)
+		return;
+	for (unsigned int i = 0; i < b->ram_count; i++) {
+		struct boot_range r = b->ram[i];
+
+		if (r.base + r.size < first || r.base > end) {
+			b->ram[kept++] = r;
+			continue;
+		}
+		first = r.base < first ? r.base : first;
+		end = r.base + r.size > end ? r.base + r.size : end;
+	}
+	b->ram_count = kept;
+	if (kept == BOOT_RANGES_MAX) {
+		complain(b, "a memory range too many");
+		return;
+	}
+	while (at < kept && b->ram[at].base < first)
+		at++;
+	memmove(&b->ram[at + 1], &b->ram[at], (kept - at) * sizeof(b->ram[0]));
+	b->ram[at] = (struct boot_range){ first, end - first };
+	b->ram_count++;
+}
+
+int boot_ram_exclude(struct boot_info *b, uint64_t base, uint64_t size)
+{
+	uint64_t first = base & ~PAGE_OFFSET_MASK;
+	uint64_t end = (base + size + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
+
+	for (unsigned int i = 0; i < b->ram_count; i++) {
+		struct boot_range *r = &b->ram[i];
+		uint64_t r_end = r->base + r->size;
+
+		if (r->base >= end || r_end <= first)
+			continue;
+		if (r->base < first && r_end > end) { /* a hole in the middle */
+			if (b->ram_count == BOOT_RANGES_MAX)
+				return -ENOSPC;
+			memmove(r + 1, r, (b->ram_count - i) * sizeof(*r));
+			b->ram_count++;
+			r[0].size = first - r[0].base;
+			r[1] = (struct boot_range){ end, r_end - end };
+			return 0;
+		}
+		if (r->base < first) {
+			r->size = first - r->base;
+		} else if (r_end > end) {
+			*r = (struct boot_range){ end, r_end - end };
+		} else {
+			memmove(r, r + 1, (b->ram_count - i - 1) * sizeof(*r));
+			b->ram_count--;
+			i--;
+		}
+	}
+	return 0;
+}
+
+uint64_t boot_ram_total(const struct boot_info *b)
+{
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < b->ram_count; i++)
+		total += b->ram[i].size;
+	return total;
+}
+
+/* The new module's slot, its string still empty, or NULL. */
+static struct boot_file *add_module(struct boot_info *b, uint64_t start, uint64_t end)
+{
+	struct boot_file *f = &b->modules[b->module_count];
+
+	if (b->module_count == BOOT_MODULES_MAX) {
+		complain(b, "a module too many");
+		return NULL;
+	}
+	if (end < start) {
+		complain(b, "a module that ends before it starts");
+		return NULL;
+	}
+	for (unsigned int i = 0; i < b->module_count; i++) {
+		const struct boot_file *o = &b->modules[i];
+
+		if (start < o->start.v + o->size && o->start.v < end) {
+			complain(b, "a module that overlaps another");
+			return NULL;
+		}
+	}
+	*f = (struct boot_file){ .start = hpa(start), .size = end - start };
+	b->module_count++;
+	return f;
+}
+
+static void mb1_modules(struct boot_info *b, const struct mb1_info *info, const struct boot_memory *m)
+{
+	for (uint32_t i = 0; i < info->mods_count && i < BOOT_MODULES_MAX; i++) {
+		const struct mb1_module *p = m->map(m->ctx, info->mods_addr + (uint64_t)i * sizeof(*p), sizeof(*p));
+		struct boot_file *f = p ? add_module(b, p->start, p->end) : NULL;
+
+		if (f && p->string)
+			copy_string_at(f->string, p->string, m);
+	}
+	if (info->mods_count > BOOT_MODULES_MAX)
+		complain(b, "a module too many");
+}
+
+static void mb1_mmap(struct boot_info *b, const struct mb1_info *info, const struct boot_memory *m)
+{
+	uint64_t at = info->mmap_addr, end = at + (info->mmap_length < INFO_MAX ? info->mmap_length : INFO_MAX);
+
+	while (at + sizeof(struct mb1_range) <= end) {
+		const struct mb1_range *r = m->map(m->ctx, at, sizeof(*r));
+
+		if (!r || r->size < sizeof(*r) - sizeof(r->size)) {
+			complain(b, "the rest of the memory map");
+			return;
+		}
+		if (r->type == RAM_TYPE_AVAILABLE)
+			add_ram(b, r->base, r->length);
+		at += (uint64_t)r->size + sizeof(r->size);
+	}
+}
+
+static int parse_mb1(struct boot_info *b, uint32_t base, const struct boot_memory *m)
+{
+	const struct mb1_info *info = m->map(m->ctx, base, sizeof(*info));
+
+	if (!info)
+		return -EINVAL;
+	b->multiboot1 = true;
+	if (info->flags & MB1_HAS_CMDLINE)
+		copy_string_at(b->command_line, info->cmdline, m);
+	if (info->flags & MB1_HAS_MODULES)
+		mb1_modules(b, info, m);
+	if (!(info->flags & MB1_HAS_MMAP))
+		return -EINVAL;
+	mb1_mmap(b, info, m);
+	return 0;
+}
+
+static void mb2_mmap(struct boot_info *b, const struct mb2_tag *tag)
+{
+	const struct mb2_mmap *map = (const void *)tag;
+	uint32_t at = sizeof(*map);
+
+	if (tag->size < sizeof(*map) || map->entry_size < sizeof(struct mb2_range)) {
+		complain(b, "a damaged memory map");
+		return;
+	}
+	while (at <= tag->size && tag->size - at >= sizeof(struct mb2_range)) {
+		const struct mb2_range *r = (const void *)((const char *)tag + at);
+
+		if (r->type == RAM_TYPE_AVAILABLE)
+			add_ram(b, r->base, r->length);
+		if (map->entry_size > tag->size - at)
+			return;
+		at += map->entry_size;
+	}
+}
+
+static void mb2_module(struct boot_info *b, const struct mb2_tag *tag)
+{
+	const struct mb2_module *p = (const void *)tag;
+	struct boot_file *f;
+
+	if (tag->size < sizeof(*p)) {
+		complain(b, "a damaged module entry");
+		return;
+	}
+	f = add_module(b, p->start, p->end);
+	if (f)
+		copy_string(f->string, (const char *)(p + 1), tag->size - sizeof(*p));
+}
+
+static void mb2_rsdp(struct boot_info *b, const struct mb2_tag *tag)
+{
+	uint32_t size = tag->size - sizeof(*tag);
+
+	/* The new root pointer wins, whichever comes first. */
+	if (size < 20 || (tag->type == MB2_RSDP_OLD && b->rsdp_size > 20))
+		return;
+	b->rsdp_size = size < BOOT_RSDP_MAX ? size : BOOT_RSDP_MAX;
+	memcpy(b->rsdp, tag + 1, b->rsdp_size);
+}
+
+static void mb2_tag(struct boot_info *b, const struct mb2_tag *tag)
+{
+	switch (tag->type) {
+	case MB2_CMDLINE:
+		copy_string(b->command_line, (const char *)(tag + 1), tag->size - sizeof(*tag));
+		break;
+	case MB2_MODULE:
+		mb2_module(b, tag);
+		break;
+	case MB2_MMAP:
+		mb2_mmap(b, tag);
+		break;
+	case MB2_RSDP_OLD:
+	case MB2_RSDP_NEW:
+		mb2_rsdp(b, tag);
+		break;
+	}
+}
+
+static int parse_mb2(struct boot_info *b, uint32_t base, const struct boot_memory *m)
+{
+	const struct mb2_info *info = m->map(m->ctx, base, sizeof(*info));
+	uint32_t size, at = sizeof(*info);
+
+	if (!info || info->total_size < sizeof(*info) || info->total_size > INFO_MAX)
+		return -EINVAL;
+	size = info->total_size;
+	info = m->map(m->ctx, base, size);
+	if (!info)
+		return -EINVAL;
+	while (size - at >= sizeof(struct mb2_tag)) {
+		const struct mb2_tag *tag = (const void *)((const char *)info + at);
+
+		if (tag->type == MB2_END)
+			return 0;
+		if (tag->size < sizeof(*tag) || tag->size > size - at) {
+			complain(b, "a damaged tag and all behind it");
+			return 0;
+		}
+		mb2_tag(b, tag);
+		at += (tag->size + 7) & ~7u;
+		if (at > size)
+			break;
+	}
+	complain(b, "the missing end tag");
+	return 0;
+}
+
+int boot_info_parse(struct boot_info *b, uint32_t magic, uint32_t base, const struct boot_memory *m)
+{
+	memset(b, 0, sizeof(*b));
+	if (magic == BOOT_MAGIC_MULTIBOOT2)
+		return parse_mb2(b, base, m);
+	if (magic == BOOT_MAGIC_MULTIBOOT1)
+		return parse_mb1(b, base, m);
+	return -EINVAL;
+}
