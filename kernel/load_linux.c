@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See kernel/load_linux.h. */
+/* First: our own headers make "packed" a macro. */
+#include <asm/bootparam.h>
+
 #include "kernel/load_linux.h"
 #include "lib/errno.h"
 #include "lib/log.h"
-#include <asm/bootparam.h>
 #include <string.h>
 
 #define GDT_BASE 0x1000u
