@@ -5,7 +5,11 @@
  * vol. 3 "Paging". A walk first reads and checks the whole path; only if the
  * access is allowed does it set accessed and dirty bits, each with an atomic
  * compare and exchange through guest_cmpxchg(), starting over if the guest
- * changed an entry meanwhile.
+ * changed an entry meanwhile. A table in a read-only slot cannot take these
+ * bits: the walk succeeds without them, as it does when the guest keeps
+ * changing the path faster than a bounded number of walks.
+ *
+ * Call with no lock held: A/D bits in a tracked page are told to the trackers.
  */
 #ifndef MM_GUEST_WALK_H
 #define MM_GUEST_WALK_H
@@ -39,7 +43,8 @@ static inline bool paging_pae(const struct guest_paging *p) { return p->cr4 & X8
  * error code, and these. */
 #define WALK_IMPLICIT (1u << 16)  /* supervisor access by the CPU itself: SMAP ignores AC */
 #define WALK_AC (1u << 17)        /* RFLAGS.AC is set: SMAP lets explicit accesses through */
-#define WALK_PEEK (1u << 18)      /* look only: check no rights, set no A/D bits */
+#define WALK_PEEK (1u << 18)      /* look only: check no rights, set no A/D bits; not-present
+				   * and reserved bits still fault */
 
 enum walk_status {
 	WALK_OK,
@@ -48,8 +53,11 @@ enum walk_status {
 };
 
 struct guest_walk {
-	/* Where the walk began and ended: levels 4..1; with paging off both
-	 * are 0 and only gfn and access are meaningful. */
+	/* Where the walk began and ended, levels 4..1: from 4 in long mode, 3
+	 * with PAE, 2 with two-level tables. After a fault, level is where it
+	 * was found. With paging off both are 0, and only gfn and access[0]
+	 * are meaningful. PAE's level 3 is a register of the CPU: gpte[3] is
+	 * that register, gpte_gpa[3] where MOV to CR3 loads it from. */
 	int top_level, level;
 	gpa_t gpte_gpa[WALK_LEVELS_MAX + 1];   /* [level]: the entry's address */
 	uint64_t gpte[WALK_LEVELS_MAX + 1];    /* [level]: with A/D as now in memory */
@@ -59,6 +67,9 @@ struct guest_walk {
 	gpa_t bad_gpa;         /* WALK_NO_RAM */
 };
 
+/* @addr: of long mode canonical (the caller raises #GP or #SS otherwise), else
+ * its low 32 bits are taken. WALK_IMPLICIT is supervisor, whatever PFERR_USER
+ * says. */
 enum walk_status guest_walk(struct guest_walk *w, struct guest_mem *m, const struct guest_paging *p,
 			    gva_t addr, uint32_t access);
 
