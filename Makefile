@@ -34,7 +34,7 @@ IMAGE_OBJ := $(IMAGE_C:%.c=$(B)/image/%.o) $(IMAGE_ASM:%.asm=$(B)/image/%.asm.o)
 image: $(IMAGE)
 
 $(IMAGE): $(IMAGE_OBJ) linker.ld
-	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ)
+	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ) $(shell $(CC) -print-libgcc-file-name)
 
 $(B)/image/%.o: %.c
 	@mkdir -p $(@D)

@@ -21,19 +21,19 @@ struct mb1_info {
 	uint32_t mods_count, mods_addr;
 	uint32_t syms[4];
 	uint32_t mmap_length, mmap_addr;
-} packed;
+} PACKED;
 #define MB1_HAS_CMDLINE (1u << 2)
 #define MB1_HAS_MODULES (1u << 3)
 #define MB1_HAS_MMAP (1u << 6)
 
-struct mb1_module { uint32_t start, end, string, reserved; } packed;
-struct mb1_range { uint32_t size; uint64_t base, length; uint32_t type; } packed;
+struct mb1_module { uint32_t start, end, string, reserved; } PACKED;
+struct mb1_range { uint32_t size; uint64_t base, length; uint32_t type; } PACKED;
 
-struct mb2_info { uint32_t total_size, reserved; } packed;
-struct mb2_tag { uint32_t type, size; } packed;
-struct mb2_module { struct mb2_tag tag; uint32_t start, end; } packed; /* then the string */
-struct mb2_mmap { struct mb2_tag tag; uint32_t entry_size, entry_version; } packed;
-struct mb2_range { uint64_t base, length; uint32_t type, reserved; } packed;
+struct mb2_info { uint32_t total_size, reserved; } PACKED;
+struct mb2_tag { uint32_t type, size; } PACKED;
+struct mb2_module { struct mb2_tag tag; uint32_t start, end; } PACKED; /* then the string */
+struct mb2_mmap { struct mb2_tag tag; uint32_t entry_size, entry_version; } PACKED;
+struct mb2_range { uint64_t base, length; uint32_t type, reserved; } PACKED;
 
 enum { MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
 

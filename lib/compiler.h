@@ -5,7 +5,7 @@
 
 #define must_check __attribute__((warn_unused_result))
 #define noreturn __attribute__((noreturn))
-#define packed __attribute__((packed))
+#define PACKED __attribute__((packed))
 #define aligned_to(n) __attribute__((aligned(n)))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 #define unused __attribute__((unused))

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Time: the TSC is the only clock, the LAPIC timer the only alarm. */
+#ifndef KERNEL_CLOCK_H
+#define KERNEL_CLOCK_H
+
+#include "lib/cpu_ops.h"
+#include "lib/types.h"
+
+/* Measures the TSC and the LAPIC timer against the PIT. */
+void clock_init(void);
+
+uint64_t clock_tsc_hz(void);
+static inline uint64_t clock_now(void) { return rdtsc(); }
+
+/* An interrupt at host TSC @deadline or somewhat before (the timer has 32
+ * bits), at once if it is past. UINT64_MAX: none. */
+void timer_arm(uint64_t deadline);
+
+/* The timer fired. */
+void timer_interrupt(void);
+/* True once after each timer interrupt. */
+bool timer_fired(void);
+
+/* Unix time of the machine's clock chip. */
+uint64_t clock_unix_time(void);
+
+#endif
