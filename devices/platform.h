@@ -29,7 +29,7 @@ enum platform_stop {
 };
 
 struct platform_host {
-	uint64_t (*now)(void *ctx);                     /* guest TSC */
+	uint64_t (*now)(void *ctx);                     /* guest TSC; never goes back */
 	void (*console_put)(void *ctx, uint8_t byte);   /* UART output */
 	void (*stop)(void *ctx, enum platform_stop why, uint32_t code);
 	/* vCPU @cpu may have an interrupt to take, or a deadline came nearer. */
@@ -48,7 +48,8 @@ struct platform_config {
 
 #include "devices/platform_state.h" /* struct platform, private to devices/ */
 
-/* -EINVAL for an impossible configuration. */
+/* -EINVAL for an impossible configuration. The devices point at each other: the
+ * platform must not be moved afterwards. */
 must_check int platform_init(struct platform *p, const struct platform_config *c);
 
 /* Port and memory access by vCPU @cpu; @len 1, 2 or 4 (8 for memory too).
@@ -73,6 +74,8 @@ void platform_cr8_write(struct platform *p, unsigned int cpu, uint8_t val);
 bool platform_interrupt_pending(struct platform *p, unsigned int cpu);
 /* Acknowledges it: IRR to ISR, or 8259 INTA. The vector; -EAGAIN: none. */
 must_check int platform_interrupt_ack(struct platform *p, unsigned int cpu);
+/* Was an NMI sent to vCPU @cpu (by itself: ICR or LINT0)? Asking takes it. */
+bool platform_nmi_take(struct platform *p, unsigned int cpu);
 
 /* Brings timers up to now() and raises what is due. */
 void platform_run_timers(struct platform *p);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * struct platform: the devices of one VM side by side. Included by
+ * devices/platform.h only; nobody outside devices/ touches the fields, apart
+ * from reading @unclaimed.
+ *
+ * No lock here: the caller makes one call at a time on a platform.
+ */
+#ifndef DEVICES_PLATFORM_STATE_H
+#define DEVICES_PLATFORM_STATE_H
+
+#include "devices/acpi_pm.h"
+#include "devices/fw_cfg.h"
+#include "devices/ioapic.h"
+#include "devices/lapic.h"
+#include "devices/pic8259.h"
+#include "devices/pit8254.h"
+#include "devices/reset.h"
+#include "devices/rtc.h"
+#include "devices/uart16550.h"
+
+struct platform {
+	struct platform_config config;
+	struct uart16550 uart;
+	struct pic8259 pic;
+	struct pit8254 pit;
+	struct rtc rtc;
+	struct acpi_pm pm;
+	struct reset reset;
+	struct fw_cfg fw_cfg;
+	struct ioapic ioapic;
+	struct lapic lapic[PLATFORM_VCPUS_MAX];
+	uint32_t pci_address;  /* 0xCF8 */
+	uint8_t post_code;     /* port 0x80 */
+	uint64_t access_now;   /* the time of the access being served */
+	uint64_t unclaimed;    /* accesses, or bytes of them, that nobody answered */
+};
+
+#endif
