@@ -11,6 +11,7 @@
 
 #define INFO_MAX (1u << 20)
 #define RAM_TYPE_AVAILABLE 1
+#define PHYSICAL_END (1ull << 52) /* no x86 CPU has more address bits */
 
 /* Multiboot 1 information: the fields in use, by flag bit. */
 struct mb1_info {
@@ -43,7 +44,7 @@ static void complain(struct boot_info *b, const char *what)
 	log_error("boot information: %s left out", what);
 }
 
-static void copy_string(char dst[BOOT_STRING_MAX], const char *src, size_t max)
+static void copy_string(struct boot_info *b, char dst[BOOT_STRING_MAX], const char *src, size_t max)
 {
 	size_t n = 0;
 
@@ -51,29 +52,31 @@ static void copy_string(char dst[BOOT_STRING_MAX], const char *src, size_t max)
 		n++;
 	memcpy(dst, src, n);
 	dst[n] = '\0';
+	if (n < max && src[n])
+		complain(b, "the end of an overlong string");
 }
 
 /* A string of unknown length: as much of it as memory gives. */
-static void copy_string_at(char dst[BOOT_STRING_MAX], uint64_t base, const struct boot_memory *m)
+static void copy_string_at(struct boot_info *b, char dst[BOOT_STRING_MAX], uint64_t base,
+			   const struct boot_memory *m)
 {
 	const char *c;
 	size_t n = 0;
 
-	while (n < BOOT_STRING_MAX - 1 && (c = m->map(m->ctx, base + n, 1)) && *c)
+	while ((c = m->map(m->ctx, base + n, 1)) && *c && n < BOOT_STRING_MAX - 1)
 		dst[n++] = *c;
 	dst[n] = '\0';
+	if (c && *c)
+		complain(b, "the end of an overlong string");
 }
 
-/* Keeps ram[] ascending and disjoint: a new range swallows what it touches. */
-static void add_ram(struct boot_info *b, uint64_t base, uint64_t size)
+/* Keeps ram[] ascending and disjoint: a new range swallows what it touches.
+ * [base, end) lies below PHYSICAL_END. */
+static void add_ram(struct boot_info *b, uint64_t base, uint64_t end)
 {
-	uint64_t end = base + size, first = (base + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
+	uint64_t first = (base + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
 	unsigned int kept = 0, at = 0;
 
-	if (end < base) {
-		complain(b, "a memory range that wraps around");
-		return;
-	}
 	end &= ~PAGE_OFFSET_MASK;
 	if (first >= end)
 		return;
@@ -99,11 +102,36 @@ static void add_ram(struct boot_info *b, uint64_t base, uint64_t size)
 	b->ram_count++;
 }
 
+/* One entry of the loader's memory map. What is not usable is kept aside:
+ * where entries overlap, it wins, whatever their order. */
+static void add_range(struct boot_info *b, uint64_t base, uint64_t size, uint32_t type)
+{
+	if (!size)
+		return;
+	if (base + size - 1 < base) {
+		complain(b, "a memory range that wraps around");
+		return;
+	}
+	if (base >= PHYSICAL_END)
+		return;
+	if (size > PHYSICAL_END - base)
+		size = PHYSICAL_END - base;
+	if (type == RAM_TYPE_AVAILABLE)
+		add_ram(b, base, base + size);
+	else if (b->reserved_count < BOOT_RANGES_MAX)
+		b->reserved[b->reserved_count++] = (struct boot_range){ base, size };
+	else
+		b->map_too_long = true;
+}
+
 int boot_ram_exclude(struct boot_info *b, uint64_t base, uint64_t size)
 {
-	uint64_t first = base & ~PAGE_OFFSET_MASK;
-	uint64_t end = (base + size + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
+	uint64_t first = base & ~PAGE_OFFSET_MASK, end;
 
+	if (!size || base >= PHYSICAL_END)
+		return 0;
+	end = size < PHYSICAL_END - base ? base + size : PHYSICAL_END;
+	end = (end + PAGE_SIZE - 1) & ~PAGE_OFFSET_MASK;
 	for (unsigned int i = 0; i < b->ram_count; i++) {
 		struct boot_range *r = &b->ram[i];
 		uint64_t r_end = r->base + r->size;
@@ -174,7 +202,7 @@ static void mb1_modules(struct boot_info *b, const struct mb1_info *info, const 
 		struct boot_file *f = p ? add_module(b, p->start, p->end) : NULL;
 
 		if (f && p->string)
-			copy_string_at(f->string, p->string, m);
+			copy_string_at(b, f->string, p->string, m);
 	}
 	if (info->mods_count > BOOT_MODULES_MAX)
 		complain(b, "a module too many");
@@ -191,8 +219,7 @@ static void mb1_mmap(struct boot_info *b, const struct mb1_info *info, const str
 			complain(b, "the rest of the memory map");
 			return;
 		}
-		if (r->type == RAM_TYPE_AVAILABLE)
-			add_ram(b, r->base, r->length);
+		add_range(b, r->base, r->length, r->type);
 		at += (uint64_t)r->size + sizeof(r->size);
 	}
 }
@@ -205,7 +232,7 @@ static int parse_mb1(struct boot_info *b, uint32_t base, const struct boot_memor
 		return -EINVAL;
 	b->multiboot1 = true;
 	if (info->flags & MB1_HAS_CMDLINE)
-		copy_string_at(b->command_line, info->cmdline, m);
+		copy_string_at(b, b->command_line, info->cmdline, m);
 	if (info->flags & MB1_HAS_MODULES)
 		mb1_modules(b, info, m);
 	if (!(info->flags & MB1_HAS_MMAP))
@@ -226,8 +253,7 @@ static void mb2_mmap(struct boot_info *b, const struct mb2_tag *tag)
 	while (at <= tag->size && tag->size - at >= sizeof(struct mb2_range)) {
 		const struct mb2_range *r = (const void *)((const char *)tag + at);
 
-		if (r->type == RAM_TYPE_AVAILABLE)
-			add_ram(b, r->base, r->length);
+		add_range(b, r->base, r->length, r->type);
 		if (map->entry_size > tag->size - at)
 			return;
 		at += map->entry_size;
@@ -245,7 +271,7 @@ static void mb2_module(struct boot_info *b, const struct mb2_tag *tag)
 	}
 	f = add_module(b, p->start, p->end);
 	if (f)
-		copy_string(f->string, (const char *)(p + 1), tag->size - sizeof(*p));
+		copy_string(b, f->string, (const char *)(p + 1), tag->size - sizeof(*p));
 }
 
 static void mb2_rsdp(struct boot_info *b, const struct mb2_tag *tag)
@@ -263,7 +289,7 @@ static void mb2_tag(struct boot_info *b, const struct mb2_tag *tag)
 {
 	switch (tag->type) {
 	case MB2_CMDLINE:
-		copy_string(b->command_line, (const char *)(tag + 1), tag->size - sizeof(*tag));
+		copy_string(b, b->command_line, (const char *)(tag + 1), tag->size - sizeof(*tag));
 		break;
 	case MB2_MODULE:
 		mb2_module(b, tag);
@@ -307,12 +333,49 @@ static int parse_mb2(struct boot_info *b, uint32_t base, const struct boot_memor
 	return 0;
 }
 
+static bool in_ram(const struct boot_info *b, uint64_t base, uint64_t size)
+{
+	for (unsigned int i = 0; i < b->ram_count; i++)
+		if (base >= b->ram[i].base && base - b->ram[i].base < b->ram[i].size &&
+		    size <= b->ram[i].size - (base - b->ram[i].base))
+			return true;
+	return false;
+}
+
+/* Modules come before the memory map in the information, so their place is
+ * judged last. */
+static void drop_modules_outside_ram(struct boot_info *b)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < b->module_count; i++) {
+		if (!in_ram(b, b->modules[i].start.v, b->modules[i].size)) {
+			complain(b, "a module outside RAM");
+			continue;
+		}
+		if (kept != i)
+			b->modules[kept] = b->modules[i];
+		kept++;
+	}
+	b->module_count = kept;
+}
+
 int boot_info_parse(struct boot_info *b, uint32_t magic, uint32_t base, const struct boot_memory *m)
 {
+	int err = -EINVAL;
+
 	memset(b, 0, sizeof(*b));
 	if (magic == BOOT_MAGIC_MULTIBOOT2)
-		return parse_mb2(b, base, m);
-	if (magic == BOOT_MAGIC_MULTIBOOT1)
-		return parse_mb1(b, base, m);
-	return -EINVAL;
+		err = parse_mb2(b, base, m);
+	else if (magic == BOOT_MAGIC_MULTIBOOT1)
+		err = parse_mb1(b, base, m);
+	if (err)
+		return err;
+	if (b->map_too_long)
+		return -E2BIG; /* what did not fit may overlap usable memory */
+	for (unsigned int i = 0; i < b->reserved_count; i++)
+		if (boot_ram_exclude(b, b->reserved[i].base, b->reserved[i].size))
+			return -E2BIG;
+	drop_modules_outside_ram(b);
+	return 0;
 }

@@ -32,7 +32,10 @@ struct boot_info {
 	char command_line[BOOT_STRING_MAX];
 	struct boot_range ram[BOOT_RANGES_MAX]; /* usable RAM: ascending, disjoint, whole pages */
 	unsigned int ram_count;
-	struct boot_file modules[BOOT_MODULES_MAX]; /* disjoint */
+	struct boot_range reserved[BOOT_RANGES_MAX]; /* what the map calls anything else, as it stands there */
+	unsigned int reserved_count;
+	bool map_too_long; /* reserved[] cannot hold all of it */
+	struct boot_file modules[BOOT_MODULES_MAX]; /* disjoint, in RAM */
 	unsigned int module_count;
 	uint8_t rsdp[BOOT_RSDP_MAX]; /* a copy of the ACPI root pointer */
 	unsigned int rsdp_size;      /* 0: the loader gave none */
@@ -47,8 +50,9 @@ struct boot_memory {
 };
 
 /* @magic and @base are what the loader left in EAX and EBX. -EINVAL: not
- * Multiboot, or the information is damaged beyond use. Impossible entries are
- * left out and counted. */
+ * Multiboot, or the information is damaged beyond use; -E2BIG: the memory map
+ * has more entries than can be kept. Impossible entries are left out and
+ * counted. */
 must_check int boot_info_parse(struct boot_info *b, uint32_t magic, uint32_t base, const struct boot_memory *m);
 
 /* Takes [base, base + size) out of the usable RAM. -ENOSPC: too many ranges. */
