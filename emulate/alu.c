@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Arithmetic and status flags (SDM vol. 1, "EFLAGS Register"; vol. 2 for each instruction). */
+#include "emulate/alu.h"
+
+static bool bit(uint64_t v, unsigned int n) { return (v >> n) & 1; }
+static unsigned int top_bit(const struct alu *a) { return 8 * a->size - 1; }
+
+static void set_flag(struct alu *a, uint64_t flag, bool on)
+{
+	a->flags = on ? a->flags | flag : a->flags & ~flag;
+}
+
+/* SF, ZF and PF are about the result alone. */
+static void set_result_flags(struct alu *a, uint64_t result)
+{
+	result &= size_mask(a->size);
+	set_flag(a, X86_EFLAGS_SF, bit(result, top_bit(a)));
+	set_flag(a, X86_EFLAGS_ZF, result == 0);
+	set_flag(a, X86_EFLAGS_PF, !__builtin_parity((uint8_t)result));
+}
+
+static uint64_t add(struct alu *a, uint64_t x, uint64_t y, bool carry)
+{
+	uint64_t r = x + y + carry;
+	uint64_t carries = (x & y) | ((x | y) & ~r);
+
+	set_result_flags(a, r);
+	set_flag(a, X86_EFLAGS_CF, bit(carries, top_bit(a)));
+	set_flag(a, X86_EFLAGS_AF, bit(carries, 3));
+	set_flag(a, X86_EFLAGS_OF, bit((x ^ r) & (y ^ r), top_bit(a)));
+	return r;
+}
+
+static uint64_t subtract(struct alu *a, uint64_t x, uint64_t y, bool borrow)
+{
+	uint64_t r = x - y - borrow;
+	uint64_t borrows = (~x & y) | ((~x | y) & r);
+
+	set_result_flags(a, r);
+	set_flag(a, X86_EFLAGS_CF, bit(borrows, top_bit(a)));
+	set_flag(a, X86_EFLAGS_AF, bit(borrows, 3));
+	set_flag(a, X86_EFLAGS_OF, bit((x ^ y) & (x ^ r), top_bit(a)));
+	return r;
+}
+
+static uint64_t logic(struct alu *a, uint64_t r)
+{
+	set_result_flags(a, r);
+	a->flags &= ~(uint64_t)(X86_EFLAGS_CF | X86_EFLAGS_OF | X86_EFLAGS_AF);
+	return r;
+}
+
+/* inc and dec leave CF alone. */
+static uint64_t step_by_one(struct alu *a, bool up)
+{
+	uint64_t carry = a->flags & X86_EFLAGS_CF;
+	uint64_t r = up ? add(a, a->dst, 1, false) : subtract(a, a->dst, 1, false);
+
+	set_flag(a, X86_EFLAGS_CF, carry);
+	return r;
+}
+
+static void cmpxchg(struct alu *a)
+{
+	uint64_t old = a->dst;
+
+	(void)subtract(a, a->acc, old, false);
+	if (a->flags & X86_EFLAGS_ZF)
+		a->dst = a->src;
+	else
+		a->acc = old;
+}
+
+static void xadd(struct alu *a)
+{
+	uint64_t old = a->dst;
+
+	a->dst = add(a, a->src, old, false);
+	a->src = old;
+}
+
+static void bit_op(enum emul_op op, struct alu *a)
+{
+	unsigned int n = a->src & (8 * a->size - 1);
+	uint64_t mask = 1ull << n;
+
+	set_flag(a, X86_EFLAGS_CF, a->dst & mask);
+	if (op == OP_BTS)
+		a->dst |= mask;
+	else if (op == OP_BTR)
+		a->dst &= ~mask;
+	else if (op == OP_BTC)
+		a->dst ^= mask;
+}
+
+/* Through-carry rotates move at most 63 times by one bit. */
+static uint64_t rotate_through_carry(struct alu *a, uint64_t v, unsigned int count, bool left)
+{
+	unsigned int top = top_bit(a);
+
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t carry = a->flags & X86_EFLAGS_CF ? 1 : 0;
+
+		set_flag(a, X86_EFLAGS_CF, bit(v, left ? top : 0));
+		v = left ? (v << 1) | carry : (v >> 1) | (carry << top);
+	}
+	return v;
+}
+
+static uint64_t rotate(struct alu *a, uint64_t v, unsigned int count, bool left)
+{
+	unsigned int bits = 8 * a->size;
+	uint64_t r = v;
+
+	count %= bits;
+	if (count != 0)
+		r = left ? (v << count) | (v >> (bits - count)) : (v >> count) | (v << (bits - count));
+	set_flag(a, X86_EFLAGS_CF, bit(r, left ? 0 : top_bit(a)));
+	return r;
+}
+
+static uint64_t shift_left(struct alu *a, uint64_t v, unsigned int count)
+{
+	unsigned int bits = 8 * a->size;
+
+	set_flag(a, X86_EFLAGS_CF, count <= bits && bit(v, bits - count));
+	set_result_flags(a, v << count);
+	return v << count;
+}
+
+/* @v is extended to 64 bits, with zeros or with the sign. */
+static uint64_t shift_right(struct alu *a, int64_t v, unsigned int count, bool arithmetic)
+{
+	uint64_t r = arithmetic ? (uint64_t)(v >> count) : (uint64_t)v >> count;
+
+	set_flag(a, X86_EFLAGS_CF, bit((uint64_t)(v >> (count - 1)), 0));
+	set_result_flags(a, r);
+	return r;
+}
+
+/* OF is defined for a count of one and then says: the sign has changed. All
+ * counts get that, but for ror and rcr, which look at their two top bits. */
+static void set_shift_overflow(struct alu *a, enum emul_op op, uint64_t before, uint64_t after)
+{
+	unsigned int top = top_bit(a);
+
+	if (op == OP_ROL || op == OP_RCL || op == OP_SHL || op == OP_SAL)
+		set_flag(a, X86_EFLAGS_OF, bit(after, top) != !!(a->flags & X86_EFLAGS_CF));
+	else if (op == OP_ROR || op == OP_RCR)
+		set_flag(a, X86_EFLAGS_OF, bit(after, top) != bit(after, top - 1));
+	else
+		set_flag(a, X86_EFLAGS_OF, bit(before, top) != bit(after, top));
+}
+
+static void shift(enum emul_op op, struct alu *a)
+{
+	unsigned int count = a->src & (a->size == 8 ? 63 : 31);
+	uint64_t v = a->dst & size_mask(a->size);
+	uint64_t r;
+
+	if (count == 0)
+		return;
+	switch (op) {
+	case OP_ROL: case OP_ROR:
+		r = rotate(a, v, count, op == OP_ROL);
+		break;
+	case OP_RCL: case OP_RCR:
+		r = rotate_through_carry(a, v, count, op == OP_RCL);
+		break;
+	case OP_SHR:
+		r = shift_right(a, (int64_t)v, count, false);
+		break;
+	case OP_SAR:
+		r = shift_right(a, sign_extend(v, a->size), count, true);
+		break;
+	default:
+		r = shift_left(a, v, count);
+		break;
+	}
+	set_shift_overflow(a, op, v, r);
+	a->dst = r;
+}
+
+/* shld and shrd. A count beyond the width is undefined; the caller keeps it away. */
+static void double_shift(enum emul_op op, struct alu *a)
+{
+	unsigned int bits = 8 * a->size;
+	unsigned int count = a->src2 & (a->size == 8 ? 63 : 31);
+	uint64_t mask = size_mask(a->size);
+	uint64_t v = a->dst & mask, fill = a->src & mask, r;
+
+	if (count == 0 || count > bits)
+		return;
+	if (count == bits)
+		r = fill;
+	else if (op == OP_SHLD)
+		r = (v << count) | (fill >> (bits - count));
+	else
+		r = (v >> count) | (fill << (bits - count));
+	set_flag(a, X86_EFLAGS_CF, op == OP_SHLD ? bit(v, bits - count) : bit(v, count - 1));
+	set_result_flags(a, r);
+	set_flag(a, X86_EFLAGS_OF, bit(v, bits - 1) != bit(r, bits - 1));
+	a->dst = r;
+}
+
+static void exchange(struct alu *a)
+{
+	uint64_t old = a->dst;
+
+	a->dst = a->src;
+	a->src = old;
+}
+
+static void negate(struct alu *a) { a->dst = subtract(a, 0, a->dst, false); }
+
+static void binary(enum emul_op op, struct alu *a)
+{
+	bool carry = a->flags & X86_EFLAGS_CF;
+
+	switch (op) {
+	case OP_ADD: a->dst = add(a, a->dst, a->src, false); break;
+	case OP_ADC: a->dst = add(a, a->dst, a->src, carry); break;
+	case OP_SUB: a->dst = subtract(a, a->dst, a->src, false); break;
+	case OP_SBB: a->dst = subtract(a, a->dst, a->src, carry); break;
+	case OP_CMP: (void)subtract(a, a->dst, a->src, false); break;
+	case OP_OR: a->dst = logic(a, a->dst | a->src); break;
+	case OP_AND: a->dst = logic(a, a->dst & a->src); break;
+	case OP_XOR: a->dst = logic(a, a->dst ^ a->src); break;
+	default: (void)logic(a, a->dst & a->src); break; /* test */
+	}
+}
+
+void alu_run(enum emul_op op, struct alu *a)
+{
+	switch (op) {
+	case OP_ROL: case OP_ROR: case OP_RCL: case OP_RCR:
+	case OP_SHL: case OP_SHR: case OP_SAL: case OP_SAR: shift(op, a); break;
+	case OP_SHLD: case OP_SHRD: double_shift(op, a); break;
+	case OP_INC: a->dst = step_by_one(a, true); break;
+	case OP_DEC: a->dst = step_by_one(a, false); break;
+	case OP_NEG: negate(a); break;
+	case OP_NOT: a->dst = ~a->dst; break;
+	case OP_BT: case OP_BTS: case OP_BTR: case OP_BTC: bit_op(op, a); break;
+	case OP_XCHG: exchange(a); break;
+	case OP_CMPXCHG: cmpxchg(a); break;
+	case OP_XADD: xadd(a); break;
+	default: binary(op, a); break;
+	}
+}
+
+void alu_imul(struct alu *a)
+{
+	__int128 product = (__int128)sign_extend(a->dst, a->size) * sign_extend(a->src, a->size);
+	bool lost = product != sign_extend((uint64_t)product, a->size);
+
+	a->dst = (uint64_t)product;
+	set_flag(a, X86_EFLAGS_CF, lost);
+	set_flag(a, X86_EFLAGS_OF, lost);
+}
+
+void alu_multiply_wide(struct alu *a, bool is_signed)
+{
+	uint64_t mask = size_mask(a->size);
+	unsigned __int128 product;
+	bool wide;
+
+	if (is_signed) {
+		product = (unsigned __int128)((__int128)sign_extend(a->dst, a->size) * sign_extend(a->src, a->size));
+		wide = (__int128)product != sign_extend((uint64_t)product, a->size);
+	} else {
+		product = (unsigned __int128)(a->dst & mask) * (a->src & mask);
+		wide = (product >> (8 * a->size)) != 0;
+	}
+	a->dst = (uint64_t)product & mask;
+	a->src = (uint64_t)(product >> (8 * a->size)) & mask;
+	set_flag(a, X86_EFLAGS_CF, wide);
+	set_flag(a, X86_EFLAGS_OF, wide);
+}
+
+bool alu_condition(unsigned int cc, uint64_t flags)
+{
+	bool sign_differs = !(flags & X86_EFLAGS_SF) != !(flags & X86_EFLAGS_OF);
+	bool result;
+
+	switch ((cc >> 1) & 7) {
+	case 0: result = flags & X86_EFLAGS_OF; break;
+	case 1: result = flags & X86_EFLAGS_CF; break;
+	case 2: result = flags & X86_EFLAGS_ZF; break;
+	case 3: result = flags & (X86_EFLAGS_CF | X86_EFLAGS_ZF); break;
+	case 4: result = flags & X86_EFLAGS_SF; break;
+	case 5: result = flags & X86_EFLAGS_PF; break;
+	case 6: result = sign_differs; break;
+	default: result = sign_differs || (flags & X86_EFLAGS_ZF); break;
+	}
+	return result != (cc & 1);
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The decoder: prefixes, opcode, ModRM, SIB, displacement, immediates (SDM
+ * vol. 2, "Instruction Format"), driven by the maps in opcodes.c.
+ *
+ * Invariant: no byte past the @have given is looked at. A cursor that runs
+ * out stays so and yields zeros; the answer is then DECODE_SHORT.
+ */
+#include "emulate/decode.h"
+#include "emulate/opcodes.h"
+
+#define REX_W 8u
+#define REX_R 4u
+#define REX_X 2u
+#define REX_B 1u
+
+struct cursor {
+	const uint8_t *bytes;
+	unsigned int have, pos;
+	bool ran_out;
+};
+
+struct decoder {
+	struct cursor in;
+	struct insn *insn;
+	enum emul_mode mode;
+	uint8_t rex;
+	bool osize_prefix, asize_prefix;
+	int8_t seg_prefix; /* enum segment_register or NO_REG */
+	uint8_t mod;
+};
+
+static uint8_t next(struct cursor *c)
+{
+	if (c->pos >= c->have) {
+		c->ran_out = true;
+		return 0;
+	}
+	return c->bytes[c->pos++];
+}
+
+static uint8_t peek(struct cursor *c)
+{
+	uint8_t byte = next(c);
+
+	if (!c->ran_out)
+		c->pos--;
+	return byte;
+}
+
+static uint64_t next_bytes(struct cursor *c, unsigned int n)
+{
+	uint64_t v = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		v |= (uint64_t)next(c) << (8 * i);
+	return v;
+}
+
+static int64_t next_signed(struct cursor *c, unsigned int n)
+{
+	unsigned int unused_bits = 64 - 8 * n;
+
+	return (int64_t)(next_bytes(c, n) << unused_bits) >> unused_bits;
+}
+
+/* True if @byte was a legacy prefix. In 64-bit mode CS, DS, ES and SS
+ * overrides do nothing, not even undo an FS or GS override before them. */
+static bool legacy_prefix(struct decoder *d, uint8_t byte)
+{
+	bool long_mode = d->mode == EMUL_MODE_64;
+
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e:
+		if (!long_mode)
+			d->seg_prefix = (byte >> 3) & 3; /* ES CS SS DS, as encoded */
+		return true;
+	case 0x64: case 0x65:
+		d->seg_prefix = byte == 0x64 ? SEG_FS : SEG_GS;
+		return true;
+	case 0x66:
+		return d->osize_prefix = true;
+	case 0x67:
+		return d->asize_prefix = true;
+	case 0xf0:
+		return d->insn->lock = true;
+	case 0xf2: case 0xf3:
+		d->insn->rep = byte == 0xf2 ? REP_NE : REP_E;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Returns the first byte that is no prefix. A REX counts only directly before
+ * the opcode. */
+static uint8_t prefixes(struct decoder *d)
+{
+	for (;;) {
+		uint8_t byte = next(&d->in);
+
+		if (d->in.ran_out)
+			return 0;
+		if (legacy_prefix(d, byte))
+			d->rex = 0;
+		else if (d->mode == EMUL_MODE_64 && (byte & 0xf0) == 0x40)
+			d->rex = byte;
+		else
+			return byte;
+	}
+}
+
+static void address_size(struct decoder *d)
+{
+	if (d->mode == EMUL_MODE_64)
+		d->insn->addr_size = d->asize_prefix ? 4 : 8;
+	else
+		d->insn->addr_size = (d->mode == EMUL_MODE_32) != d->asize_prefix ? 4 : 2;
+}
+
+static unsigned int operand_size(const struct decoder *d, uint32_t flags)
+{
+	bool long_mode = d->mode == EMUL_MODE_64;
+	bool wide = d->rex & REX_W;
+
+	if (flags & F_BYTE)
+		return 1;
+	if (flags & F_W32)
+		return wide ? 8 : 4;
+	if (long_mode && ((flags & F_F64) || (wide && !(flags & F_MAX32))))
+		return 8;
+	if ((d->mode == EMUL_MODE_16) != d->osize_prefix)
+		return 2;
+	return long_mode && (flags & F_D64) ? 8 : 4;
+}
+
+/* ModRM with 16-bit addressing (SDM vol. 2, "16-Bit Addressing Forms with the ModR/M Byte"). */
+static void memory_16(struct decoder *d, uint8_t rm)
+{
+	static const int8_t base[8] = { GPR_RBX, GPR_RBX, GPR_RBP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_RBP, GPR_RBX };
+	static const int8_t index[8] = { GPR_RSI, GPR_RDI, GPR_RSI, GPR_RDI, NO_REG, NO_REG, NO_REG, NO_REG };
+	struct insn *i = d->insn;
+
+	if (d->mod == 0 && rm == 6) {
+		i->disp = (int64_t)next_bytes(&d->in, 2);
+		return;
+	}
+	i->base = base[rm];
+	i->index = index[rm];
+	if (d->mod != 0)
+		i->disp = next_signed(&d->in, d->mod == 1 ? 1 : 2);
+}
+
+static void sib(struct decoder *d)
+{
+	uint8_t byte = next(&d->in);
+	uint8_t index = ((byte >> 3) & 7) | (d->rex & REX_X ? 8 : 0);
+	struct insn *i = d->insn;
+
+	i->scale = byte >> 6;
+	if (index != GPR_RSP)
+		i->index = (int8_t)index;
+	if ((byte & 7) != GPR_RBP || d->mod != 0)
+		i->base = (byte & 7) | (d->rex & REX_B ? 8 : 0);
+}
+
+/* ModRM with 32- or 64-bit addressing. */
+static void memory_32(struct decoder *d, uint8_t rm)
+{
+	struct insn *i = d->insn;
+
+	if (rm == GPR_RSP) {
+		sib(d);
+	} else if (rm == GPR_RBP && d->mod == 0) {
+		i->rip_relative = d->mode == EMUL_MODE_64;
+		i->disp = next_signed(&d->in, 4);
+		return;
+	} else {
+		i->base = rm | (d->rex & REX_B ? 8 : 0);
+	}
+	if (d->mod == 1)
+		i->disp = next_signed(&d->in, 1);
+	else if (d->mod == 2 || i->base == NO_REG)
+		i->disp = next_signed(&d->in, 4);
+}
+
+static void modrm(struct decoder *d, uint32_t flags)
+{
+	uint8_t byte = next(&d->in);
+	struct insn *i = d->insn;
+
+	d->mod = flags & F_MODRM_REG ? 3 : byte >> 6;
+	i->reg = ((byte >> 3) & 7) | (d->rex & REX_R ? 8 : 0);
+	i->rm = (byte & 7) | (d->rex & REX_B ? 8 : 0);
+	if (d->mod == 3)
+		return;
+	i->has_mem = true;
+	if (i->addr_size == 2)
+		memory_16(d, byte & 7);
+	else
+		memory_32(d, byte & 7);
+	if (d->seg_prefix == NO_REG && (i->base == GPR_RSP || i->base == GPR_RBP))
+		i->seg = SEG_SS;
+}
+
+static void immediates(struct decoder *d, uint32_t flags)
+{
+	struct insn *i = d->insn;
+	/* Whether REX.W is there or not, no more than IMMV is wider than 4. */
+	unsigned int z = operand_size(d, flags & ~F_BYTE) == 2 ? 2 : 4;
+
+	if (flags & F_MOFFS) {
+		i->has_mem = true;
+		i->disp = (int64_t)next_bytes(&d->in, i->addr_size);
+	}
+	if (flags & F_IMMZ)
+		i->imm = (uint64_t)next_signed(&d->in, z);
+	if (flags & F_IMMV)
+		i->imm = next_bytes(&d->in, i->op_size);
+	if (flags & F_IMM16)
+		i->imm = next_bytes(&d->in, 2);
+	if (flags & F_IMM8)
+		i->imm = (uint64_t)next_signed(&d->in, 1);
+	if (flags & F_IMM8_2)
+		i->imm2 = next(&d->in);
+}
+
+/* Legacy encodings that need more than the table says. */
+static bool is_other_insn(const struct decoder *d, const struct opcode_row *row, uint32_t flags)
+{
+	if (row->op == OP_UNKNOWN || ((flags & F_NOREP) && d->insn->rep != REP_NONE) ||
+	    ((flags & F_NO66) && d->osize_prefix))
+		return true;
+	/* Outside 64-bit mode the opcode of movsxd is arpl. */
+	return (flags & F_SRC32) && d->mode != EMUL_MODE_64;
+}
+
+static unsigned int rm_size(const struct insn *i, uint32_t flags)
+{
+	if (flags & F_SRC8)
+		return 1;
+	if (flags & F_SRC16)
+		return 2;
+	if (flags & F_SRC32)
+		return i->op_size < 4 ? i->op_size : 4;
+	return i->op == OP_CMPXCHG_PAIR ? i->op_size * 2 : i->op_size;
+}
+
+static enum decode_result finish(struct decoder *d, const struct opcode_row *row, uint32_t flags)
+{
+	struct insn *i = d->insn;
+
+	if (d->in.ran_out)
+		return DECODE_SHORT;
+	i->len = (uint8_t)d->in.pos;
+	if ((flags & F_NO64) && d->mode == EMUL_MODE_64)
+		return DECODE_INVALID;
+	if (i->lock && !((flags & F_LOCK) && i->has_mem))
+		return DECODE_INVALID;
+	if (is_other_insn(d, row, flags))
+		return DECODE_UNKNOWN;
+	if ((flags & F_MEM) && !i->has_mem)
+		return DECODE_INVALID;
+	i->op = row->op;
+	i->dst = row->dst;
+	i->src = row->src;
+	i->src2 = row->src2;
+	i->mem_size = (uint8_t)rm_size(i, flags);
+	return DECODE_OK;
+}
+
+static enum decode_result decode_row(struct decoder *d, const struct opcode_row *row)
+{
+	uint32_t flags = row->flags;
+	struct insn *i = d->insn;
+
+	if (d->in.ran_out)
+		return DECODE_SHORT;
+	if (flags == 0)
+		return DECODE_UNKNOWN;
+	i->reg = (i->opcode & 7) | (d->rex & REX_B ? 8 : 0);
+	if (flags & (F_MODRM | F_MODRM_REG))
+		modrm(d, flags);
+	if (row->group) {
+		row = &row->group[i->reg & 7];
+		flags |= row->flags;
+	}
+	i->op_size = (uint8_t)operand_size(d, flags);
+	immediates(d, flags);
+	return finish(d, row, flags);
+}
+
+/* Map number and opcode of a VEX or EVEX instruction are known: find its
+ * length, which is all that is wanted of it. Map numbers are 1 for 0F, 2 for
+ * 0F38, 3 for 0F3A. */
+static enum decode_result vector_length(struct decoder *d, unsigned int map, uint8_t rex)
+{
+	uint8_t opcode = next(&d->in);
+	struct opcode_row row = { .flags = F_KNOWN | F_MODRM };
+
+	d->rex = rex;
+	if (map < 1 || map > 3)
+		return d->in.ran_out ? DECODE_SHORT : DECODE_UNKNOWN;
+	if (map == 1)
+		row.flags = two_byte_map[opcode].flags & (F_KNOWN | F_MODRM | F_IMM8);
+	if (map == 3)
+		row.flags |= F_IMM8;
+	d->insn->lock = false; /* #UD, but not to be told from here */
+	return decode_row(d, &row);
+}
+
+/* C4, C5 and 62 outside 64-bit mode are les, lds and bound, whose ModRM names memory. */
+static bool is_vector_prefix(struct decoder *d, uint8_t byte)
+{
+	if (byte != 0xc4 && byte != 0xc5 && byte != 0x62)
+		return false;
+	return d->mode == EMUL_MODE_64 || peek(&d->in) >= 0xc0;
+}
+
+static enum decode_result vector_insn(struct decoder *d, uint8_t byte)
+{
+	uint8_t p0 = next(&d->in);
+
+	if (byte == 0xc5)
+		return vector_length(d, 1, 0);
+	(void)next(&d->in);
+	if (byte == 0x62) {
+		(void)next(&d->in);
+		return vector_length(d, p0 & 7, 0);
+	}
+	return vector_length(d, p0 & 0x1f, 0);
+}
+
+static enum decode_result two_byte_opcode(struct decoder *d)
+{
+	static const struct opcode_row map_0f3a = { .flags = F_KNOWN | F_MODRM | F_IMM8 };
+	uint8_t byte = next(&d->in);
+
+	if (byte == 0x38) {
+		d->insn->opcode = next(&d->in);
+		return decode_row(d, &map_0f38[d->insn->opcode]);
+	}
+	if (byte == 0x3a) {
+		d->insn->opcode = next(&d->in);
+		return decode_row(d, &map_0f3a);
+	}
+	d->insn->opcode = byte;
+	return decode_row(d, &two_byte_map[byte]);
+}
+
+enum decode_result decode_insn(struct insn *insn, enum emul_mode mode, const uint8_t *bytes,
+			       unsigned int have)
+{
+	struct decoder d = {
+		.in = { .bytes = bytes, .have = have < EMUL_INSN_MAX ? have : EMUL_INSN_MAX },
+		.insn = insn,
+		.mode = mode,
+		.seg_prefix = NO_REG,
+	};
+	uint8_t byte;
+
+	*insn = (struct insn){ .base = NO_REG, .index = NO_REG };
+	byte = prefixes(&d);
+	insn->rex = d.rex != 0;
+	insn->seg = d.seg_prefix == NO_REG ? SEG_DS : (uint8_t)d.seg_prefix;
+	address_size(&d);
+	if (is_vector_prefix(&d, byte))
+		return vector_insn(&d, byte);
+	if (byte == 0x0f)
+		return two_byte_opcode(&d);
+	insn->opcode = byte;
+	return decode_row(&d, &one_byte_map[byte]);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The decoder: bytes in, one struct insn out. Pure: no state, no ops, no
+ * faults. It knows the length of most of the instruction set, and the meaning
+ * of the forms that the executor carries out.
+ */
+#ifndef EMULATE_DECODE_H
+#define EMULATE_DECODE_H
+
+#include "emulate/emulate.h"
+
+enum emul_op {
+	OP_UNKNOWN, /* at most the length is known */
+
+	/* In the order of the encoding: opcode bits 5:3, ModRM.reg of group 1. */
+	OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, OP_CMP,
+	OP_TEST,
+	/* ModRM.reg of group 2. */
+	OP_ROL, OP_ROR, OP_RCL, OP_RCR, OP_SHL, OP_SHR, OP_SAL, OP_SAR,
+	OP_SHLD, OP_SHRD,
+	OP_INC, OP_DEC, OP_NEG, OP_NOT,
+	/* ModRM.reg of group 8, from 4. */
+	OP_BT, OP_BTS, OP_BTR, OP_BTC,
+	OP_XCHG, OP_CMPXCHG, OP_XADD, OP_CMPXCHG_PAIR,
+	OP_IMUL, /* destination, source, source 2 or the destination */
+	OP_MUL_ACC, OP_IMUL_ACC, /* rDX:rAX */
+
+	OP_MOV, OP_MOV_FROM_SREG, OP_MOVZX, OP_MOVSX, OP_MOVBE, OP_XLAT, OP_SETCC, OP_CMOVCC,
+
+	OP_PUSH, OP_POP, OP_PUSHF, OP_PUSHA, OP_POPA, OP_CALL_REL, OP_CALL, OP_JMP, OP_RET, OP_ENTER, OP_LEAVE,
+
+	OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS, OP_INS, OP_OUTS,
+	OP_IN, OP_OUT,
+	OP_COUNT
+};
+
+enum operand_kind {
+	OPD_NONE,
+	OPD_RM,    /* register or memory named by ModRM */
+	OPD_REG,   /* ModRM.reg */
+	OPD_OPREG, /* opcode bits 2:0 */
+	OPD_ACC,   /* AL, AX, EAX, RAX */
+	OPD_MOFFS, /* memory at the offset in the instruction */
+	OPD_IMM,
+	OPD_ONE,
+	OPD_CL,
+	OPD_DX
+};
+
+enum rep_prefix { REP_NONE, REP_E /* F3 */, REP_NE /* F2 */ };
+
+#define NO_REG (-1)
+
+struct insn {
+	enum emul_op op;
+	uint8_t dst, src, src2; /* enum operand_kind */
+	uint8_t op_size;        /* bytes: 1, 2, 4, 8, 16 */
+	uint8_t mem_size;       /* of the r/m operand; differs for movzx and the like */
+	uint8_t addr_size;      /* bytes: 2, 4, 8 */
+	uint8_t len;            /* 0 when unknown */
+	uint8_t opcode;         /* last opcode byte */
+	uint8_t rep;            /* enum rep_prefix, the last one given */
+	bool lock;
+	bool rex;               /* present: byte registers 4-7 are SPL BPL SIL DIL */
+	uint8_t reg;            /* ModRM.reg or opcode 2:0, with REX applied */
+	uint8_t rm;             /* register number of a register r/m operand */
+	/* Memory operand of ModRM or moffs. String instructions have @seg only. */
+	bool has_mem;
+	uint8_t seg;            /* enum segment_register */
+	bool rip_relative;
+	int8_t base, index;     /* enum gpr or NO_REG */
+	uint8_t scale;          /* index is shifted left by */
+	int64_t disp;
+	uint64_t imm;           /* extended to 64 bits as the instruction does */
+	uint8_t imm2;           /* enter: nesting level */
+};
+
+enum decode_result {
+	DECODE_OK,
+	DECODE_SHORT,   /* more bytes are needed */
+	DECODE_INVALID, /* raises #UD on any processor */
+	DECODE_UNKNOWN, /* insn->len may be known all the same */
+};
+
+/* Decode the instruction at the start of @bytes, of which @have are there.
+ * With EMUL_INSN_MAX bytes, DECODE_SHORT means: longer than allowed. */
+enum decode_result decode_insn(struct insn *insn, enum emul_mode mode, const uint8_t *bytes,
+			       unsigned int have) must_check;
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside the executor. A handler carries out one decoded instruction on
+ * exec->regs, a copy; emul_step() makes it the guest's when the handler
+ * returns EMUL_DONE. Until its last op that changes something has succeeded
+ * a handler may return anything else, and nothing has happened.
+ */
+#ifndef EMULATE_EXEC_H
+#define EMULATE_EXEC_H
+
+#include "emulate/alu.h"
+#include "emulate/decode.h"
+#include "emulate/emulate.h"
+
+struct exec {
+	struct emul_ctxt *ctx;
+	struct insn insn;
+	struct cpu_regs regs;
+};
+
+typedef enum emul_status (*exec_fn)(struct exec *x);
+
+/* ---- access.c: registers, segments, memory -------------------------------- */
+
+enum access { ACCESS_READ, ACCESS_WRITE };
+
+/* A byte register 4-7 without REX is AH CH DH BH. A write of 4 bytes clears
+ * the upper half, one of 1 or 2 leaves the rest. */
+uint64_t reg_read(const struct exec *x, unsigned int reg, unsigned int size);
+void reg_write(struct exec *x, unsigned int reg, unsigned int size, uint64_t v);
+
+/* Offset within its segment of the ModRM or moffs operand. */
+uint64_t effective_address(const struct exec *x);
+/* Linear address of @len bytes at @offset, after segment checks. */
+enum emul_status linear(struct exec *x, enum segment_register seg, uint64_t offset, unsigned int len,
+			enum access access, gva_t *addr) must_check;
+/* The same for the instruction's memory operand. */
+enum emul_status linear_operand(struct exec *x, unsigned int len, enum access access, gva_t *addr) must_check;
+
+/* @size is 1 to 8. Little-endian, zero-extended. */
+enum emul_status mem_read(struct exec *x, gva_t addr, unsigned int size, uint64_t *v) must_check;
+enum emul_status mem_write(struct exec *x, gva_t addr, unsigned int size, uint64_t v) must_check;
+
+/* Read or write any operand. Reading or writing memory is the caller's only
+ * op, or the last one that changes anything. */
+enum emul_status operand_read(struct exec *x, enum operand_kind kind, unsigned int size,
+				uint64_t *v) must_check;
+enum emul_status operand_write(struct exec *x, enum operand_kind kind, unsigned int size,
+				uint64_t v) must_check;
+bool operand_is_mem(const struct exec *x, enum operand_kind kind);
+/* Register number of a register operand. */
+unsigned int operand_reg(const struct exec *x, enum operand_kind kind);
+
+enum emul_status raise_fault(struct exec *x, enum exception_vector vector);
+enum emul_status raise_fault_code(struct exec *x, enum exception_vector vector, uint32_t error_code);
+
+/* ---- the handlers ----------------------------------------------------------- */
+
+/* execute.c */
+enum emul_status exec_modify(struct exec *x);
+enum emul_status exec_compare(struct exec *x);
+enum emul_status exec_cmpxchg_pair(struct exec *x);
+enum emul_status exec_imul(struct exec *x);
+enum emul_status exec_multiply_acc(struct exec *x);
+/* execute_move.c */
+enum emul_status exec_mov(struct exec *x);
+enum emul_status exec_mov_from_sreg(struct exec *x);
+enum emul_status exec_movzx(struct exec *x);
+enum emul_status exec_movsx(struct exec *x);
+enum emul_status exec_movbe(struct exec *x);
+enum emul_status exec_xlat(struct exec *x);
+enum emul_status exec_setcc(struct exec *x);
+enum emul_status exec_cmovcc(struct exec *x);
+/* execute_stack.c */
+enum emul_status exec_push(struct exec *x);
+enum emul_status exec_pop(struct exec *x);
+enum emul_status exec_pushf(struct exec *x);
+enum emul_status exec_pusha(struct exec *x);
+enum emul_status exec_popa(struct exec *x);
+enum emul_status exec_call_rel(struct exec *x);
+enum emul_status exec_call(struct exec *x);
+enum emul_status exec_jmp(struct exec *x);
+enum emul_status exec_ret(struct exec *x);
+enum emul_status exec_enter(struct exec *x);
+enum emul_status exec_leave(struct exec *x);
+/* execute_string.c */
+enum emul_status exec_string(struct exec *x);
+enum emul_status exec_in(struct exec *x);
+enum emul_status exec_out(struct exec *x);
+
+#endif
