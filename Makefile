@@ -17,7 +17,7 @@ PURE_SRC := $(foreach f,$(PURE_FOLDERS),$(wildcard $(f)/*.c)) $(wildcard $(PURE_
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wno-unused-parameter -Wimplicit-fallthrough
-COMMON := -std=gnu11 -g -I. -MMD -MP $(WARN)
+COMMON := -std=gnu11 -g -I. -I$(B)/gen -MMD -MP $(WARN)
 
 .PHONY: all image test host-test clean help
 all: image
@@ -32,6 +32,14 @@ IMAGE_ASM := $(foreach f,$(FOLDERS),$(wildcard $(f)/*.asm))
 IMAGE_OBJ := $(IMAGE_C:%.c=$(B)/image/%.o) $(IMAGE_ASM:%.asm=$(B)/image/%.asm.o)
 
 image: $(IMAGE)
+
+# The guest's DSDT as a C array (the only include that is made, not written).
+$(B)/gen/dsdt.h: devices/dsdt.asl
+	@mkdir -p $(@D)
+	iasl -vs -p $(B)/gen/dsdt -tc $< >$(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
+	sed -n 's/^unsigned char/static const unsigned char/; /static/,/};/p' $(B)/gen/dsdt.hex >$@.new && mv $@.new $@
+
+$(B)/image/devices/acpi.o $(B)/host-gcc/devices/acpi.o $(B)/host-clang/devices/acpi.o $(B)/fuzz/devices/acpi.o: $(B)/gen/dsdt.h
 
 $(IMAGE): $(IMAGE_OBJ) linker.ld
 	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ) $(shell $(CC) -print-libgcc-file-name)

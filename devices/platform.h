@@ -88,7 +88,8 @@ uint64_t platform_next_deadline(const struct platform *p);
 must_check int platform_console_input(struct platform *p, uint8_t byte);
 
 /* ACPI tables for this configuration, to be put at guest physical
- * ACPI_TABLES_BASE; the RSDP is at its start. Returns the length, or -ENOSPC. */
+ * ACPI_TABLES_BASE; the RSDP is at its start. Returns the length, or -ENOSPC.
+ * The guest must find that range reserved, and writable (the FACS is there). */
 #define ACPI_TABLES_BASE 0xF0000u
 #define ACPI_TABLES_MAX 0x10000u
 must_check int platform_acpi_tables(const struct platform_config *c, void *buf, size_t size);
