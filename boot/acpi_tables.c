@@ -41,9 +41,12 @@ enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2 };
 #define LAPIC_ENABLED 1u
 
 #define FADT_DSDT 40
+#define FADT_SMI_COMMAND 48
+#define FADT_ACPI_ENABLE 52
 #define FADT_PM1A_CONTROL 64
 #define FADT_PM1B_CONTROL 68
 #define FADT_NEEDED 72u
+#define FADT_X_DSDT 140
 
 static bool checksum_ok(const void *p, size_t len)
 {
@@ -190,7 +193,7 @@ static void parse_s5(struct acpi_info *a, const struct sdt *dsdt)
 		if (memcmp(p, "_S5_\x12", 5))
 			continue;
 		q += 1 + (*q >> 6); /* PkgLength is 1 to 4 bytes */
-		q++;                /* the number of elements */
+		q++; /* the number of elements */
 		if (q < end && aml_byte(&q, end, &a->s5_type_a) && aml_byte(&q, end, &a->s5_type_b)) {
 			a->has_s5 = true;
 			return;
@@ -201,7 +204,8 @@ static void parse_s5(struct acpi_info *a, const struct sdt *dsdt)
 static void parse_fadt(struct acpi_info *a, const struct sdt *t, const struct boot_memory *m)
 {
 	const char *f = (const char *)t;
-	uint32_t dsdt_base, pm1a, pm1b;
+	uint32_t pm1a, pm1b, smi_command;
+	uint64_t dsdt_base = 0;
 	const struct sdt *dsdt;
 
 	if (t->length < FADT_NEEDED) {
@@ -209,10 +213,15 @@ static void parse_fadt(struct acpi_info *a, const struct sdt *t, const struct bo
 		return;
 	}
 	memcpy(&dsdt_base, f + FADT_DSDT, 4);
+	if (!dsdt_base && t->length >= FADT_X_DSDT + 8)
+		memcpy(&dsdt_base, f + FADT_X_DSDT, 8);
 	memcpy(&pm1a, f + FADT_PM1A_CONTROL, 4);
 	memcpy(&pm1b, f + FADT_PM1B_CONTROL, 4);
+	memcpy(&smi_command, f + FADT_SMI_COMMAND, 4);
 	a->pm1a_control = (uint16_t)pm1a;
 	a->pm1b_control = (uint16_t)pm1b;
+	a->smi_command = (uint16_t)smi_command;
+	a->acpi_enable = (uint8_t)f[FADT_ACPI_ENABLE];
 	dsdt = table_at(a, m, dsdt_base);
 	if (dsdt && pm1a)
 		parse_s5(a, dsdt);
@@ -246,7 +255,7 @@ int acpi_tables_parse(struct acpi_info *a, const struct boot_info *b, const stru
 		return -ENOENT;
 	x = rsdp.revision >= 2 && rsdp.xsdt;
 	root = table_at(a, m, x ? rsdp.xsdt : rsdp.rsdt);
-	if (!root)
+	if (!root || memcmp(root->signature, x ? "XSDT" : "RSDT", 4))
 		return -ENOENT;
 	parse_root(a, root, x ? 8 : 4, m);
 	return 0;

@@ -30,6 +30,8 @@ struct acpi_info {
 	struct { bool present; struct acpi_irq irq; } override[ACPI_ISA_IRQS];
 	bool has_s5;
 	uint16_t pm1a_control, pm1b_control; /* ports; 0: none */
+	uint16_t smi_command; /* writing acpi_enable to this port turns ACPI on; 0: always on */
+	uint8_t acpi_enable;
 	uint8_t s5_type_a, s5_type_b;
 	unsigned int complaints; /* tables and entries left out, each logged */
 };
