@@ -189,7 +189,6 @@ static void leave_slot(struct mmu *mmu, struct memslot *slot)
 {
 	struct shadow_page *sp, *next;
 
-	mmu_step_forget(mmu, slot->base_gfn, slot->npages);
 	drop_roots_in(mmu, slot);
 	rmap_drop_slot(mmu, slot);
 	for (sp = TAILQ_FIRST(&mmu->pool.active); sp; sp = next) {
@@ -236,6 +235,7 @@ int mmu_slot_delete(struct mmu *mmu, uint32_t id)
 	slot = memslot_find_id(&mmu->mem.slots, id);
 	err = slot ? 0 : -ENOENT; /* a tracker may have been quicker */
 	if (slot) {
+		mmu_step_forget(mmu, base, npages);
 		leave_slot(mmu, slot);
 		count_others(slot, total);
 		forget_others(mmu, total);
@@ -261,8 +261,10 @@ int mmu_slot_move(struct mmu *mmu, uint32_t id, gfn_t base)
 		leave_slot(mmu, slot); /* a cache: no loss when the move fails */
 		count_others(slot, total);
 		err = memslot_move(&mmu->mem.slots, id, base);
-		if (!err)
-			forget_others(mmu, total);
+	}
+	if (!err) {
+		mmu_step_forget(mmu, old, npages);
+		forget_others(mmu, total);
 	}
 	mmu_unlock(mmu);
 	if (!err)
@@ -278,8 +280,10 @@ int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags)
 	spin_lock(&mmu->lock);
 	err = memslot_set_flags(&mmu->mem.slots, id, flags);
 	slot = memslot_find_id(&mmu->mem.slots, id);
+	/* All comes back with the rights of now, and from tables whose A and D
+	 * bits can be set or not. */
 	if (!err)
-		rmap_drop_slot(mmu, slot); /* they come back with the rights of now */
+		leave_slot(mmu, slot);
 	mmu_unlock(mmu);
 	return err;
 }

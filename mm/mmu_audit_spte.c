@@ -76,7 +76,8 @@ static void expect(struct expectation *e, struct mmu *mmu, const struct shadow_p
 		return;
 	e->known = true;
 	e->gpte = mmu_read_gpte(slot, sp->gfn, gpte_offset(sp, i), mmu_gpte_size(sp->role));
-	e->present = (e->gpte & 1) && (e->gpte & (1ull << 5));
+	/* In a read-only slot the accessed bit cannot be set. */
+	e->present = (e->gpte & 1) && ((e->gpte & (1ull << 5)) || (slot->flags & MEMSLOT_READONLY));
 	e->dirty = e->gpte & (1ull << 6);
 	e->access = (e->gpte & 2 ? ACCESS_WRITE : 0) | (e->gpte & 4 ? ACCESS_USER : 0);
 	if (sp->role.cr4_pae)
@@ -86,22 +87,23 @@ static void expect(struct expectation *e, struct mmu *mmu, const struct shadow_p
 	e->access &= sp->role.access;
 }
 
-/* Are @got the rights that the guest's @allowed give, or what they become for
- * a supervisor write with CR0.WP clear? */
+/*
+ * Are @got within the rights that the guest's tables give, or what they
+ * become for a supervisor write with CR0.WP clear: writable, and then no user
+ * page (which it stays when tracking takes the write again)?
+ */
 static bool rights_fit(union shadow_page_role role, const struct expectation *e, uint32_t got, bool opened)
 {
 	uint32_t allowed = e->dirty ? e->access : e->access & ~ACCESS_WRITE;
+	bool forced = got & ~allowed & ACCESS_WRITE;
+	bool hidden = allowed & ~got & ACCESS_USER;
 
-	if (got & ~allowed & ACCESS_EXEC)
+	if (got & ~allowed & (ACCESS_EXEC | ACCESS_USER))
 		return false;
-	if (!(got & ~allowed & ACCESS_WRITE))
-		return ((got ^ allowed) & ACCESS_USER) == 0;
-	if (role.cr0_wp || !e->dirty)
+	if (forced && (role.cr0_wp || !e->dirty || (allowed & got & ACCESS_USER)))
 		return false;
-	if (opened || !(allowed & ACCESS_USER))
-		return ((got ^ allowed) & ACCESS_USER) == 0;
-	return !(got & ACCESS_USER) && !role.smap_andnot_wp &&
-	       !(role.smep_andnot_wp && (got & ACCESS_EXEC));
+	return !hidden || !(role.cr0_wp || (role.smap_andnot_wp && !opened) ||
+			    (role.smep_andnot_wp && (got & ACCESS_EXEC)));
 }
 
 static bool is_open_somewhere(const struct mmu *mmu, gfn_t gfn)
@@ -161,7 +163,17 @@ static void check_leaf(struct audit *a, const struct shadow_page *sp, const stru
 	check_slot_rights(a, slot, g, spte, level);
 }
 
-static union shadow_page_role child_role(const struct shadow_page *sp, const struct expectation *e, unsigned int i,
+static bool is_stepping(const struct mmu *mmu)
+{
+	const struct mmu_vcpu *v;
+
+	TAILQ_FOREACH(v, &mmu->vcpus, link)
+		if (v->step.count > 0)
+			return true;
+	return false;
+}
+
+static union shadow_page_role child_role(const struct audit *a, const struct shadow_page *sp, const struct expectation *e, unsigned int i,
 					 const struct shadow_page *child)
 {
 	union shadow_page_role role = sp->role;
@@ -170,7 +182,7 @@ static union shadow_page_role child_role(const struct shadow_page *sp, const str
 	role.direct = e->maps;
 	role.quadrant = !e->maps && !sp->role.cr4_pae ? i & 1 : 0;
 	role.access = e->access;
-	if (e->maps && !sp->role.direct && rights_fit(sp->role, e, child->role.access, false))
+	if (e->maps && !sp->role.direct && rights_fit(sp->role, e, child->role.access, is_stepping(a->mmu)))
 		role.access = child->role.access;
 	return role;
 }
@@ -191,8 +203,8 @@ static void check_link(struct audit *a, const struct shadow_page *sp, const stru
 	audit_check(a, spte == spte_make_link(shadow_table_hpa(pool, child)), "I5: malformed link", sp->gfn.v, spte);
 	audit_check(a, child->state == SHADOW_ACTIVE, "I6: links to a page that is not active", sp->gfn.v, spte);
 	audit_check(a, child->gfn.v == e->gfn.v, "I5: child shadows another frame", e->gfn.v, child->gfn.v);
-	audit_check(a, child->role.word == child_role(sp, e, i, child).word, "I5: child has another role",
-		    child_role(sp, e, i, child).word, child->role.word);
+	audit_check(a, child->role.word == child_role(a, sp, e, i, child).word, "I5: child has another role",
+		    child_role(a, sp, e, i, child).word, child->role.word);
 }
 
 void audit_table(struct audit *a, const struct shadow_page *sp)

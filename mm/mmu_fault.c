@@ -71,16 +71,17 @@ static uint32_t needed_rights(const struct page_fault *f)
  * user page, that would let the user write too, so it becomes a supervisor
  * page until the user's next access flips it back. With SMEP the supervisor
  * must not be able to fetch from it now; with SMAP it must not be able to
- * read it with AC clear, which no spte can say.
+ * read it with AC clear, which no spte can say: for one instruction at most,
+ * whose access the walk has allowed.
  */
 static bool force_write(const struct mmu_vcpu *v, bool open, uint32_t *access)
 {
 	if (v->paging.cr0 & X86_CR0_WP)
 		return false;
 	*access |= ACCESS_WRITE;
-	if (open || !(*access & ACCESS_USER))
+	if (!(*access & ACCESS_USER))
 		return true;
-	if (v->paging.cr4 & X86_CR4_SMAP)
+	if ((v->paging.cr4 & X86_CR4_SMAP) && !open)
 		return false;
 	*access &= ~ACCESS_USER;
 	if (v->paging.cr4 & X86_CR4_SMEP)

@@ -115,20 +115,45 @@ static void close_page(struct mmu *mmu, gfn_t gfn, const uint8_t *before)
 		tell_changes(mmu, gfn, before, now);
 }
 
+/*
+ * With CR0.WP clear and SMAP set, a user page may have been opened as a
+ * supervisor page through a direct page whose other entries that gave away
+ * too (see force_write()). So rare that all such pages go.
+ */
+static void zap_forced(struct mmu *mmu)
+{
+	struct shadow_page *sp, *next;
+
+	for (sp = TAILQ_FIRST(&mmu->pool.active); sp; sp = next) {
+		next = TAILQ_NEXT(sp, list);
+		if (sp->role.direct && sp->role.smap_andnot_wp)
+			shadow_zap(mmu, sp);
+	}
+}
+
+static void take_rights_back(struct mmu_vcpu *v)
+{
+	struct mmu *mmu = v->mmu;
+	struct memslot *slot;
+
+	for (unsigned int i = 0; i < v->step.count; i++) {
+		slot = memslot_find(&mmu->mem.slots, v->step.page[i]);
+		if (slot)
+			rmap_drop_opened(mmu, slot, v->step.page[i]);
+	}
+	if (!(v->paging.cr0 & X86_CR0_WP) && (v->paging.cr4 & X86_CR4_SMAP))
+		zap_forced(mmu);
+}
+
 void mmu_step_close(struct mmu_vcpu *v)
 {
 	struct mmu *mmu = v->mmu;
 	struct mmu_step *step = &v->step;
-	struct memslot *slot;
 
 	if (step->count == 0)
 		return;
 	spin_lock(&mmu->lock);
-	for (unsigned int i = 0; i < step->count; i++) {
-		slot = memslot_find(&mmu->mem.slots, step->page[i]);
-		if (slot)
-			rmap_drop_opened(mmu, slot, step->page[i]);
-	}
+	take_rights_back(v);
 	mmu_unlock(mmu);
 	/* No CPU can write them any more. A page that a tracker takes the
 	 * slot of meanwhile leaves the list. */
