@@ -231,8 +231,9 @@ static bool is_other_insn(const struct decoder *d, const struct opcode_row *row,
 	if (row->op == OP_UNKNOWN || ((flags & F_NOREP) && d->insn->rep != REP_NONE) ||
 	    ((flags & F_NO66) && d->osize_prefix))
 		return true;
-	/* Outside 64-bit mode the opcode of movsxd is arpl. */
-	return (flags & F_SRC32) && d->mode != EMUL_MODE_64;
+	/* Outside 64-bit mode the opcode of movsxd is arpl. With 16 bits, vendors
+	 * differ in how much it reads. */
+	return (flags & F_SRC32) && (d->mode != EMUL_MODE_64 || d->insn->op_size == 2);
 }
 
 static unsigned int rm_size(const struct insn *i, uint32_t flags)
@@ -242,7 +243,7 @@ static unsigned int rm_size(const struct insn *i, uint32_t flags)
 	if (flags & F_SRC16)
 		return 2;
 	if (flags & F_SRC32)
-		return i->op_size < 4 ? i->op_size : 4;
+		return 4;
 	return i->op == OP_CMPXCHG_PAIR ? i->op_size * 2 : i->op_size;
 }
 
@@ -259,7 +260,7 @@ static enum decode_result finish(struct decoder *d, const struct opcode_row *row
 		return DECODE_INVALID;
 	if (is_other_insn(d, row, flags))
 		return DECODE_UNKNOWN;
-	if ((flags & F_MEM) && !i->has_mem)
+	if (((flags & F_MEM) && !i->has_mem) || (row->op == OP_MOV_FROM_SREG && (i->reg & 7) > SEG_GS))
 		return DECODE_INVALID;
 	i->op = row->op;
 	i->dst = row->dst;
@@ -290,9 +291,8 @@ static enum decode_result decode_row(struct decoder *d, const struct opcode_row 
 	return finish(d, row, flags);
 }
 
-/* Map number and opcode of a VEX or EVEX instruction are known: find its
- * length, which is all that is wanted of it. Map numbers are 1 for 0F, 2 for
- * 0F38, 3 for 0F3A. */
+/* The prefix of a vector instruction is read: find its length, which is all
+ * that is wanted of it. Map numbers are 1 for 0F, 2 for 0F38, 3 for 0F3A. */
 static enum decode_result vector_length(struct decoder *d, unsigned int map, uint8_t rex)
 {
 	uint8_t opcode = next(&d->in);
@@ -309,9 +309,12 @@ static enum decode_result vector_length(struct decoder *d, unsigned int map, uin
 	return decode_row(d, &row);
 }
 
-/* C4, C5 and 62 outside 64-bit mode are les, lds and bound, whose ModRM names memory. */
+/* VEX, EVEX, or XOP, which starts like pop with an undefined ModRM. C4, C5
+ * and 62 outside 64-bit mode are les, lds and bound, whose ModRM names memory. */
 static bool is_vector_prefix(struct decoder *d, uint8_t byte)
 {
+	if (byte == 0x8f)
+		return (peek(&d->in) & 0x1f) >= 8;
 	if (byte != 0xc4 && byte != 0xc5 && byte != 0x62)
 		return false;
 	return d->mode == EMUL_MODE_64 || peek(&d->in) >= 0xc0;

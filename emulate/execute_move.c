@@ -19,8 +19,6 @@ enum emul_status exec_mov_from_sreg(struct exec *x)
 	unsigned int sreg = i->reg & 7; /* REX.R is ignored */
 	struct segment s;
 
-	if (sreg > SEG_GS)
-		return raise_fault(x, EXC_UD);
 	x->ctx->ops->segment(x->ctx, (enum segment_register)sreg, &s);
 	return operand_write(x, OPD_RM, i->has_mem ? 2 : i->op_size, s.selector);
 }

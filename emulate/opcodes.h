@@ -23,7 +23,7 @@
 #define F_W32 (1u << 13)    /* 4, or 8 with REX.W: 66 has no effect */
 #define F_SRC8 (1u << 14)   /* the r/m operand has 1 byte */
 #define F_SRC16 (1u << 15)  /* the r/m operand has 2 bytes */
-#define F_SRC32 (1u << 16)  /* the r/m operand has at most 4 bytes */
+#define F_SRC32 (1u << 16)  /* the r/m operand has 4 bytes */
 /* Legality. */
 #define F_LOCK (1u << 17)   /* LOCK is allowed with a memory r/m */
 #define F_MEM (1u << 18)    /* a register r/m is #UD */
