@@ -14,6 +14,9 @@
 #define REX_X 2u
 #define REX_B 1u
 
+/* What a row of the 0F map says of the VEX instruction with the same opcode. */
+#define VECTOR_FLAGS (F_KNOWN | F_MODRM | F_IMM8)
+
 struct cursor {
 	const uint8_t *bytes;
 	unsigned int have, pos;
@@ -301,8 +304,10 @@ static enum decode_result vector_length(struct decoder *d, unsigned int map, uin
 	d->rex = rex;
 	if (map < 1 || map > 3)
 		return d->in.ran_out ? DECODE_SHORT : DECODE_UNKNOWN;
-	if (map == 1)
-		row.flags = two_byte_map[opcode].flags & (F_KNOWN | F_MODRM | F_IMM8);
+	if (map == 1 && opcode == 0x77) /* vzeroupper, vzeroall */
+		row.flags = F_KNOWN;
+	else if (map == 1)
+		row.flags = two_byte_map[opcode].flags & F_MODRM ? two_byte_map[opcode].flags & VECTOR_FLAGS : 0;
 	if (map == 3)
 		row.flags |= F_IMM8;
 	d->insn->lock = false; /* #UD, but not to be told from here */
