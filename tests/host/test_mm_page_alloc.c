@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The page allocator, over regions that are pieces of the host arena: each
+ * test gives it memory, and sees its statistics come back exactly.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "lib/alloc.h"
+#include "lib/errno.h"
+#include "mm/page_alloc.h"
+#include "mm/port.h"
+
+#define MIB (1ull << 20)
+
+static struct page_alloc a;
+
+static void assert_balanced(void)
+{
+	struct page_alloc_stats s = page_alloc_stats(&a);
+
+	assert_int_equal(s.free + s.used + s.reserved, s.total);
+}
+
+static void *area;
+static size_t area_bytes;
+
+static hpa_t open_area(size_t bytes)
+{
+	page_alloc_init(&a);
+	area_bytes = bytes;
+	area = mem_zalloc(bytes);
+	assert_non_null(area);
+	return port_va_to_hpa(area);
+}
+
+static int close_area(void **state)
+{
+	mem_free(area, area_bytes);
+	area = NULL;
+	return 0;
+}
+
+static void empty_allocator_has_nothing(void **state)
+{
+	hpa_t p;
+
+	page_alloc_init(&a);
+	assert_int_equal(page_alloc(&a, 1, 1, &p), -ENOMEM);
+	assert_int_equal(page_alloc_stats(&a).total, 0);
+}
+
+static void bad_requests_are_refused(void **state)
+{
+	hpa_t p, start = open_area(MIB);
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	assert_int_equal(page_alloc(&a, 0, 1, &p), -EINVAL);
+	assert_int_equal(page_alloc(&a, 1, 0, &p), -EINVAL);
+	assert_int_equal(page_alloc(&a, 1, 3, &p), -EINVAL);
+	assert_int_equal(page_alloc(&a, 1, 1ull << 63, &p), -EINVAL);
+	assert_int_equal(page_alloc(&a, UINT64_MAX, 1, &p), -ENOMEM);
+	assert_int_equal(page_alloc(&a, 257, 1, &p), -ENOMEM);
+	assert_balanced();
+}
+
+static void lesson_36_bad_regions_are_refused(void **state)
+{
+	hpa_t start = open_area(4 * MIB);
+	struct page_alloc_stats before, after;
+
+	assert_int_equal(page_alloc_add_region(&a, hpa(0xFFFFFFFFFFFFF000), 0x2000), -EINVAL);
+	assert_int_equal(page_alloc_add_region(&a, start, 0), -EINVAL);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, 1), PAGE_SIZE), -EINVAL);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, MIB), MIB), 0);
+	before = page_alloc_stats(&a);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, MIB), PAGE_SIZE), -EEXIST);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, 2 * MIB - PAGE_SIZE), MIB), -EEXIST);
+	assert_int_equal(page_alloc_add_region(&a, start, MIB + PAGE_SIZE), -EEXIST);
+	after = page_alloc_stats(&a);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, 2 * MIB), MIB), 0);
+	assert_balanced();
+}
+
+static void parts_of_pages_are_left_out(void **state)
+{
+	hpa_t start = open_area(MIB);
+
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, 100), 10 * PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_stats(&a).total, 9);
+	assert_balanced();
+}
+
+static void a_region_too_small_is_reserved(void **state)
+{
+	hpa_t p, start = open_area(MIB);
+
+	assert_int_equal(page_alloc_add_region(&a, start, PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_stats(&a).reserved, 1);
+	assert_int_equal(page_alloc(&a, 1, 1, &p), -ENOMEM);
+}
+
+static void too_many_regions_is_an_error(void **state)
+{
+	hpa_t start = open_area(PAGE_ALLOC_REGIONS_MAX * 4 * PAGE_SIZE + 4 * PAGE_SIZE);
+	uint64_t i;
+
+	for (i = 0; i < PAGE_ALLOC_REGIONS_MAX; i++)
+		assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * 4 * PAGE_SIZE), 3 * PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * 4 * PAGE_SIZE), 3 * PAGE_SIZE), -ENOSPC);
+	assert_balanced();
+}
+
+static void every_page_can_be_had_once(void **state)
+{
+	static hpa_t got[256];
+	hpa_t start = open_area(MIB);
+	struct page_alloc_stats before;
+	uint8_t seen[256] = { 0 };
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	before = page_alloc_stats(&a);
+	for (uint64_t i = 0; i < before.free; i++) {
+		assert_int_equal(page_alloc(&a, 1, 1, &got[i]), 0);
+		assert_int_equal(got[i].v % PAGE_SIZE, 0);
+		assert_false(seen[(got[i].v - start.v) / PAGE_SIZE]++);
+		memset(port_hpa_to_va(got[i]), 0xEE, PAGE_SIZE); /* must not hurt the bookkeeping */
+	}
+	assert_int_equal(page_alloc_stats(&a).free, 0);
+	for (uint64_t i = 0; i < before.free; i++)
+		page_free(&a, got[i], 1);
+	assert_int_equal(page_alloc_stats(&a).free, before.free);
+	assert_int_equal(page_alloc_stats(&a).used, 0);
+	assert_int_equal(page_alloc(&a, before.free, 1, &got[0]), 0); /* merged again */
+	page_free(&a, got[0], before.free);
+}
+
+/* The machine of the test bed: RAM from 1 MiB to just under the end. */
+static void a_guest_larger_than_any_aligned_block(void **state)
+{
+	hpa_t start = open_area(900 * MIB), p, q;
+	struct page_alloc_stats before;
+
+	assert_int_equal(page_alloc_add_region(&a, start, 900 * MIB), 0);
+	before = page_alloc_stats(&a);
+	assert_int_equal(page_alloc(&a, 1, 1, &q), 0);
+	assert_int_equal(page_alloc(&a, 700 * MIB / PAGE_SIZE, 512, &p), 0);
+	assert_int_equal(p.v % (2 * MIB), 0);
+	assert_true(p.v >= start.v && p.v + 700 * MIB <= start.v + 900 * MIB);
+	assert_true(q.v < p.v || q.v >= p.v + 700 * MIB);
+	assert_balanced();
+	page_free(&a, p, 700 * MIB / PAGE_SIZE);
+	page_free(&a, q, 1);
+	assert_int_equal(page_alloc_stats(&a).free, before.free);
+	assert_int_equal(page_alloc_stats(&a).used, 0);
+}
+
+static void an_allocation_can_be_freed_piecemeal(void **state)
+{
+	hpa_t start = open_area(MIB), p;
+	uint64_t free;
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	free = page_alloc_stats(&a).free;
+	assert_int_equal(page_alloc(&a, 100, 1, &p), 0);
+	page_free(&a, hpa_add(p, 37 * PAGE_SIZE), 50);
+	page_free(&a, p, 37);
+	page_free(&a, hpa_add(p, 87 * PAGE_SIZE), 13);
+	page_free(&a, p, 0);
+	assert_int_equal(page_alloc_stats(&a).free, free);
+	assert_int_equal(page_alloc(&a, free, 1, &p), 0);
+}
+
+/* The host arena is all low, so the bookkeeping of a high region cannot be
+ * written there; the region is made by moving a low one. */
+static void high_memory_goes_first_and_low_stays_low(void **state)
+{
+	hpa_t start = open_area(2 * MIB), p;
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, MIB), MIB), 0);
+	a.region[1].base.v += 1ull << 32; /* a multiple of the largest block: same bits */
+	assert_int_equal(page_alloc(&a, 1, 1, &p), 0);
+	assert_true(p.v >= 1ull << 32);
+	page_free(&a, p, 1);
+	assert_int_equal(page_alloc_low(&a, 1, 1, &p), 0);
+	assert_true(p.v < 1ull << 32);
+	while (page_alloc_low(&a, 1, 1, &p) == 0)
+		assert_true(p.v < 1ull << 32);
+	assert_int_equal(page_alloc(&a, 1, 1, &p), 0);
+	assert_true(p.v >= 1ull << 32);
+	a.region[1].base.v -= 1ull << 32;
+}
+
+/* Any mix of sizes and alignments against one byte per page. */
+#define MODEL_PAGES 2048
+static void random_against_a_byte_per_page(void **state)
+{
+	static uint8_t owner[MODEL_PAGES];
+	static struct { hpa_t at; uint64_t n; } held[128];
+	hpa_t start = open_area(MODEL_PAGES * PAGE_SIZE);
+	uint64_t free, rng = 88172645463325252ull, ops = 0;
+
+	memset(owner, 0, sizeof(owner));
+	memset(held, 0, sizeof(held));
+	assert_int_equal(page_alloc_add_region(&a, start, MODEL_PAGES * PAGE_SIZE), 0);
+	free = page_alloc_stats(&a).free;
+	for (; ops < 300000; ops++) {
+		unsigned int i;
+
+		rng ^= rng << 13, rng ^= rng >> 7, rng ^= rng << 17;
+		i = rng % 128;
+		if (held[i].n) {
+			uint64_t first = (held[i].at.v - start.v) / PAGE_SIZE;
+
+			page_free(&a, held[i].at, held[i].n);
+			memset(owner + first, 0, held[i].n);
+			held[i].n = 0;
+		} else {
+			uint64_t n = 1 + (rng >> 20) % ((rng >> 40) % 8 ? 8 : 300), align = 1ull << (rng >> 50) % 8;
+			uint64_t first;
+
+			if (page_alloc(&a, n, align, &held[i].at))
+				continue;
+			assert_int_equal(held[i].at.v / PAGE_SIZE % align, 0);
+			first = (held[i].at.v - start.v) / PAGE_SIZE;
+			assert_true(first + n <= MODEL_PAGES);
+			for (uint64_t k = 0; k < n; k++)
+				assert_false(owner[first + k]++);
+			held[i].n = n;
+		}
+	}
+	assert_balanced();
+	for (unsigned int i = 0; i < 128; i++)
+		page_free(&a, held[i].at, held[i].n);
+	assert_int_equal(page_alloc_stats(&a).free, free);
+	assert_int_equal(page_alloc_stats(&a).used, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(empty_allocator_has_nothing),
+		cmocka_unit_test_teardown(bad_requests_are_refused, close_area),
+		cmocka_unit_test_teardown(lesson_36_bad_regions_are_refused, close_area),
+		cmocka_unit_test_teardown(parts_of_pages_are_left_out, close_area),
+		cmocka_unit_test_teardown(a_region_too_small_is_reserved, close_area),
+		cmocka_unit_test_teardown(too_many_regions_is_an_error, close_area),
+		cmocka_unit_test_teardown(every_page_can_be_had_once, close_area),
+		cmocka_unit_test_teardown(a_guest_larger_than_any_aligned_block, close_area),
+		cmocka_unit_test_teardown(an_allocation_can_be_freed_piecemeal, close_area),
+		cmocka_unit_test_teardown(high_memory_goes_first_and_low_stays_low, close_area),
+		cmocka_unit_test_teardown(random_against_a_byte_per_page, close_area),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
