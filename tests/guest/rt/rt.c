@@ -18,10 +18,6 @@ static unsigned int failures; /* in the running test */
 static bool skipped;
 static bool console_ready;
 
-/* gcc makes calls of these. */
-void *memset(void *p, int c, size_t n);
-void *memcpy(void *d, const void *s, size_t n);
-
 void *memset(void *p, int c, size_t n)
 {
 	void *d = p;

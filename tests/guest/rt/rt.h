@@ -62,6 +62,10 @@ static inline const struct multiboot_info *boot_info(void)
 	return (const struct multiboot_info *)(uintptr_t)boot_info_address;
 }
 
+/* gcc makes calls of these. */
+void *memset(void *p, int c, size_t n);
+void *memcpy(void *d, const void *s, size_t n);
+
 /* A page of the kernel's own zeroed pool; fails the run when it is empty. */
 void *page_alloc(void);
 /* Gives back all pages handed out since the pool had @mark left. */
