@@ -6,6 +6,10 @@
  *
  * A backend (vmx/) runs the vCPU and reports exits in neutral calls; what it
  * must provide is struct vcpu_backend. Nothing here knows a VMCS.
+ *
+ * Life: vcpu_init(), vcpu_reset_to_*(), vcpu_run_once() until it says
+ * VCPU_STOP, vcpu_destroy(). A vCPU is run by one CPU at a time, which has
+ * loaded it before (backend->load).
  */
 #ifndef VCPU_VCPU_H
 #define VCPU_VCPU_H
@@ -15,13 +19,16 @@
 #include "lib/types.h"
 #include "lib/x86.h"
 #include "mm/mmu.h"
+#include "vcpu/cpuid.h"
+#include "vcpu/msr.h"
 
 struct vcpu;
 
-/* What the run loop does after an exit was handled. */
+/* What is to be done after an exit was handled. */
 enum vcpu_action {
 	VCPU_RESUME,    /* run again at rip as it stands */
-	VCPU_NEXT_INSN, /* skip the instruction that exited, then run again */
+	VCPU_NEXT_INSN, /* skip the instruction that exited, then run again; vcpu_run_once() does that itself */
+	VCPU_YIELD,     /* a host interrupt came, or the vCPU halted: let the run loop look around */
 	VCPU_STOP,      /* vcpu->stop says why */
 };
 
@@ -42,7 +49,16 @@ enum vcpu_stop_reason {
 struct vcpu_stop {
 	enum vcpu_stop_reason reason;
 	uint32_t code;
-	char detail[96]; /* for people: which check failed, which exit, ... */
+	const char *detail; /* for people: which check failed, which exit, ...; never NULL once stopped */
+};
+
+enum vcpu_event_type {
+	EVENT_EXTERNAL,
+	EVENT_NMI,
+	EVENT_HARDWARE_EXCEPTION,
+	EVENT_SOFTWARE_INTERRUPT,
+	EVENT_PRIVILEGED_SOFTWARE,
+	EVENT_SOFTWARE_EXCEPTION,
 };
 
 struct vcpu_event {
@@ -50,57 +66,177 @@ struct vcpu_event {
 	uint8_t vector;
 	bool has_error_code;
 	uint32_t error_code;
-	enum { EVENT_EXTERNAL, EVENT_NMI, EVENT_HARDWARE_EXCEPTION, EVENT_SOFTWARE_INTERRUPT,
-	       EVENT_PRIVILEGED_SOFTWARE, EVENT_SOFTWARE_EXCEPTION } type;
+	enum vcpu_event_type type;
 	uint8_t insn_len; /* software events */
 };
-
-struct vcpu_features; /* vcpu/cpuid.h: what the CPU has and the guest is shown */
 
 /* What a hardware backend provides. Register access works on the loaded vCPU. */
 struct vcpu_backend {
 	const char *name;
+	bool has_rdtscp; /* RDTSCP and RDPID can be given to a guest; set by the backend's own init */
+	/* The CPU's own CPUID. */
+	void (*cpuid)(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+
 	must_check int (*create)(struct vcpu *v);
 	void (*destroy)(struct vcpu *v);
-	/* Make @v the one this CPU runs / take it off again. */
+	/* Make @v the one this CPU runs: cheap when it is that already, and
+	 * takes the previous one off. / Take it off and keep its state. */
 	void (*load)(struct vcpu *v);
 	void (*put)(struct vcpu *v);
-	/* Enters the guest once, handles the exit. */
+
+	/* Enters the guest once with v->event, handles the exit. An event that
+	 * could not be delivered is back in v->event afterwards. */
 	enum vcpu_action (*run)(struct vcpu *v);
+	/* Length of the instruction that exited. */
+	unsigned int (*insn_len)(struct vcpu *v);
+	/* The instruction at rip was completed by us: ends its interrupt shadow. */
+	void (*insn_done)(struct vcpu *v);
+
+	/* Could an external interrupt be taken now? */
+	bool (*interrupts_open)(struct vcpu *v);
+	/* Exit as soon as it could / no longer. */
+	void (*interrupt_window)(struct vcpu *v, bool on);
+	/* Run one instruction, or deliver v->event, then call vcpu_step_done(). */
+	void (*single_step)(struct vcpu *v, bool on);
+
 	void (*get_segment)(struct vcpu *v, enum segment_register s, struct segment *out);
 	void (*set_segment)(struct vcpu *v, enum segment_register s, const struct segment *in);
 	void (*get_idt)(struct vcpu *v, struct descriptor_table *out);
 	void (*set_idt)(struct vcpu *v, const struct descriptor_table *in);
 	void (*get_gdt)(struct vcpu *v, struct descriptor_table *out);
 	void (*set_gdt)(struct vcpu *v, const struct descriptor_table *in);
+	uint64_t (*get_cr2)(struct vcpu *v);
+	void (*set_cr2)(struct vcpu *v, uint64_t val);
+	/* The MSRs that live in hardware while the guest runs: see
+	 * msr_is_hardware(). Values are valid. */
+	uint64_t (*get_msr)(struct vcpu *v, uint32_t msr);
+	void (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t val);
+
 	/* v->mmu.paging changed: put CR0/CR4/EFER, entry controls and hw_cr3
 	 * where the hardware sees them. */
 	void (*paging_changed)(struct vcpu *v);
-	/* Run one instruction, then report; see vcpu_step_done(). */
-	void (*single_step)(struct vcpu *v, bool on);
-	/* The instruction at rip is done by emulation: end its interrupt
-	 * shadow, deliver #DB if the guest traces itself. */
-	void (*insn_done)(struct vcpu *v);
+	/* v->dr, v->xcr0, v->tsc_offset changed. */
+	void (*debug_regs_changed)(struct vcpu *v);
+	void (*xcr0_changed)(struct vcpu *v);
+	void (*tsc_offset_changed)(struct vcpu *v);
+	uint64_t (*host_tsc)(void);
 };
 
 struct vcpu {
 	unsigned int id;
-	void *vm; /* the kernel's, opaque here */
+	const char *name;          /* of the VM, for messages */
+	void *vm;                  /* the kernel's, opaque here */
 	const struct vcpu_backend *backend;
 	void *hw;                  /* the backend's own, e.g. the VMCS */
 	struct cpu_regs regs;      /* as of the last exit */
-	uint64_t cr2, cr8, xcr0;
-	uint64_t dr[8];
+	uint64_t xcr0;
+	uint64_t dr[8];            /* 4 and 5 unused */
 	struct mmu_vcpu mmu;       /* .paging is the guest's view of CR0/3/4, EFER */
 	struct platform *platform;
+	struct cpuid_policy cpuid;
+	struct vcpu_msrs msrs;
 	struct vcpu_event event;   /* to be injected at the next entry */
 	bool halted;               /* HLT: sleeps until an interrupt */
 	bool tlb_flush;            /* flush before the next entry */
 	bool stepping;             /* a native step is under way */
+	bool window;               /* an interrupt window was asked for */
+	bool intercept_invlpg;     /* the MMU wants to see INVLPG; before create() */
+	uint8_t step_opcode;       /* of the stepped instruction, 0 when not known */
 	int64_t tsc_offset;        /* guest TSC = host TSC + offset */
 	uint64_t tsc_hz;
 	struct vcpu_stop stop;
 	uint64_t exits;            /* all of them; the backend counts by reason */
+	uint64_t emulated, stepped, injected_ud; /* instructions: emulated, run natively, refused */
 };
+
+struct vcpu_config {
+	unsigned int id;
+	const char *name;
+	void *vm;
+	const struct vcpu_backend *backend;
+	struct mmu *mmu;
+	struct platform *platform;
+	uint64_t tsc_hz;     /* of host and guest */
+	bool show_rdrand;    /* off: the guest's run is repeatable */
+};
+
+/* Everything off, registers zero: a reset function must follow.
+ * -ENOMEM; nothing to undo on error. */
+must_check int vcpu_init(struct vcpu *v, const struct vcpu_config *c);
+void vcpu_destroy(struct vcpu *v);
+
+/* Linux's 64-bit boot protocol: long mode with paging on, CS=0x10 and DS=0x18
+ * flat, interrupts off. The tables at @cr3 and the GDT are in guest memory
+ * already. -ENOMEM: the shadow quota; -EINVAL: @cr3 or @entry is impossible. */
+struct vcpu_boot64 {
+	uint64_t entry, boot_params;
+	gpa_t cr3;
+	struct descriptor_table gdt;
+};
+must_check int vcpu_reset_to_64bit(struct vcpu *v, const struct vcpu_boot64 *b);
+
+/* Multiboot: protected mode, paging off, CS=0x08 and DS=0x10 flat, interrupts
+ * off. Errors as above. */
+struct vcpu_boot32 {
+	uint32_t entry, eax, ebx;
+	struct descriptor_table gdt;
+};
+must_check int vcpu_reset_to_protected32(struct vcpu *v, const struct vcpu_boot32 *b);
+
+/* Injects a pending interrupt if the guest can take it, enters once, handles
+ * the exit. @v is loaded. Never returns VCPU_NEXT_INSN. VCPU_YIELD at once
+ * when @v is halted and nothing woke it. */
+enum vcpu_action vcpu_run_once(struct vcpu *v);
+
+/* Notes why @v stops, unless a reason is noted already, and returns VCPU_STOP.
+ * @detail is a string that stays. */
+enum vcpu_action vcpu_stop(struct vcpu *v, enum vcpu_stop_reason why, uint32_t code, const char *detail);
+const char *vcpu_stop_name(enum vcpu_stop_reason why);
+
+/* Registers, segments, control registers and pending event to the log. @v is loaded. */
+void vcpu_dump(struct vcpu *v);
+
+unsigned int vcpu_cpl(struct vcpu *v);
+/* CS is a 64-bit code segment. */
+bool vcpu_in_64bit_mode(struct vcpu *v);
+
+/*
+ * Event delivery (event.c). Each returns VCPU_RESUME, or VCPU_STOP on a
+ * triple fault. The rules of SDM vol. 3, "Interrupt 8 - Double Fault", apply
+ * to the event whose delivery was interrupted by the exit.
+ */
+enum vcpu_action vcpu_inject(struct vcpu *v, const struct vcpu_event *e);
+enum vcpu_action vcpu_inject_exception(struct vcpu *v, enum exception_vector vector);
+enum vcpu_action vcpu_inject_error(struct vcpu *v, enum exception_vector vector, uint32_t error_code);
+enum vcpu_action vcpu_inject_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code);
+/* #DB: @cause are the bits to set in DR6. */
+enum vcpu_action vcpu_inject_debug(struct vcpu *v, uint64_t cause);
+
+/*
+ * Exits that mean the same everywhere (exit.c, emul.c, dr.c). The backend has
+ * filled v->regs, and v->event with an event whose delivery was interrupted.
+ */
+enum vcpu_action vcpu_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code);
+/* @f: the fault that led here, or NULL (string I/O). */
+enum vcpu_action vcpu_emulate(struct vcpu *v, const struct page_fault *f);
+enum vcpu_action vcpu_port_io(struct vcpu *v, bool in, uint16_t port, unsigned int len);
+enum vcpu_action vcpu_exit_cpuid(struct vcpu *v);
+enum vcpu_action vcpu_exit_msr(struct vcpu *v, bool write);
+enum vcpu_action vcpu_exit_hlt(struct vcpu *v);
+enum vcpu_action vcpu_exit_invlpg(struct vcpu *v, gva_t addr);
+enum vcpu_action vcpu_exit_xsetbv(struct vcpu *v);
+/* MOV to and from CR0, CR3, CR4, CR8; reads of CR0 and CR4 need no exit. */
+enum vcpu_action vcpu_exit_mov_to_cr(struct vcpu *v, unsigned int nr, enum gpr gpr);
+enum vcpu_action vcpu_exit_mov_from_cr(struct vcpu *v, unsigned int nr, enum gpr gpr);
+enum vcpu_action vcpu_exit_lmsw(struct vcpu *v, uint16_t msw);
+enum vcpu_action vcpu_exit_clts(struct vcpu *v);
+/* MOV to/from DR @nr, general register @gpr. */
+enum vcpu_action vcpu_exit_mov_dr(struct vcpu *v, unsigned int nr, enum gpr gpr, bool to_dr);
+
+/* The native step (step.c): @f's page is opened, the instruction runs on the
+ * hardware, vcpu_step_done() closes the page and tells the trackers. */
+enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f);
+/* Called by the backend when the step is over, and by all that ends it early. */
+void vcpu_step_done(struct vcpu *v);
 
 #endif
