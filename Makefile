@@ -11,7 +11,7 @@ FOLDERS := boot kernel vmx vcpu devices emulate mm pagetrack lib
 
 # Files that compile unchanged on the host: whole folders, and the pure part of the others.
 PURE_FOLDERS := vcpu devices emulate mm pagetrack lib
-PURE_FILES := boot/boot_info.c boot/acpi_tables.c vmx/vmx_caps.c vmx/msr_bitmap.c \
+PURE_FILES := boot/boot_info.c boot/acpi_tables.c vmx/vmx_caps.c vmx/vmx_check.c vmx/msr_bitmap.c \
 	kernel/words.c kernel/options.c kernel/vm_config.c kernel/guest_entry.c kernel/load_linux.c kernel/load_multiboot.c
 PURE_SRC := $(foreach f,$(PURE_FOLDERS),$(wildcard $(f)/*.c)) $(wildcard $(PURE_FILES))
 

@@ -66,7 +66,7 @@ int cr_write_cr0(struct vcpu *v, uint64_t val)
 		return -EINVAL;
 	if (!(val & X86_CR0_PE)) {
 		vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "the guest left protected mode: real mode is not supported");
-		return -ENOTSUP;
+		return -EOPNOTSUPP;
 	}
 	return commit(v, &p, changed & CR0_PDPTE_BITS);
 }

@@ -6,7 +6,7 @@
  * IA-32e Mode". Validate first, commit after.
  *
  * All return 0, -EINVAL (the guest must get #GP(0), nothing has changed),
- * -ENOTSUP (a state we cannot run; v->stop is filled) or -ENOMEM (the shadow
+ * -EOPNOTSUPP (a state we cannot run; v->stop is filled) or -ENOMEM (the shadow
  * quota cannot hold a root; v->stop is filled).
  */
 #ifndef VCPU_CR_H

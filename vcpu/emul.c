@@ -341,8 +341,8 @@ static enum vcpu_action deliver(struct vcpu *v, const struct emul_exception *x)
 	return vcpu_inject_exception(v, x->vector);
 }
 
-/* The first opcode byte after prefixes, as far as the step cares: PUSHF,
- * POPF and IRET see or set TF. */
+/* The opcode byte after prefixes, as far as the step cares: PUSHF, POPF and
+ * IRET see or set TF. */
 static uint8_t flags_opcode(const struct emul_ctxt *ctx, unsigned int got)
 {
 	for (unsigned int i = 0; i < got; i++) {
@@ -351,7 +351,7 @@ static uint8_t flags_opcode(const struct emul_ctxt *ctx, unsigned int got)
 			      b == 0x64 || b == 0x65 || (ctx->mode == EMUL_MODE_64 && (b & 0xF0) == 0x40);
 
 		if (!prefix)
-			return b == 0x9C || b == 0x9D || b == 0xCF ? b : 0;
+			return b == OPCODE_PUSHF || b == OPCODE_POPF || b == OPCODE_IRET ? b : 0;
 	}
 	return 0;
 }

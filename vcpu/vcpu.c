@@ -12,12 +12,6 @@
 #define DR7_RESET 0x400ull
 #define DR6_BS (1ull << 14)
 
-/* Access rights of the first segments; see struct segment. */
-#define ACCESS_CODE64 0xA09Bu
-#define ACCESS_CODE32 0xC09Bu
-#define ACCESS_DATA 0xC093u
-#define ACCESS_TSS_BUSY 0x008Bu
-
 int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 {
 	int err;
@@ -54,79 +48,62 @@ int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 
 void vcpu_destroy(struct vcpu *v)
 {
-	if (v->stepping)
+	if (v->stepping) {
+		v->backend->load(v);
 		vcpu_step_done(v);
+	}
 	v->backend->destroy(v);
 	mmu_vcpu_destroy(&v->mmu);
 }
 
-static void set_flat(struct vcpu *v, uint16_t cs, uint32_t cs_access, uint16_t ds)
+/* What a chain of MOVs to control registers could have arrived at. */
+static bool first_state_is_valid(const struct vcpu *v, const struct vcpu_state *s)
 {
-	const struct segment code = { .selector = cs, .access = cs_access, .limit = UINT32_MAX };
-	const struct segment data = { .selector = ds, .access = ACCESS_DATA, .limit = UINT32_MAX };
-	const struct segment ldt = { .access = SEGMENT_UNUSABLE };
-	const struct segment tss = { .access = ACCESS_TSS_BUSY, .limit = 0x67 };
+	bool pg = s->cr0 & X86_CR0_PG, lme = s->efer & EFER_LME, lma = s->efer & EFER_LMA;
 
-	v->backend->set_segment(v, SEG_CS, &code);
-	for (int s = SEG_ES; s <= SEG_GS; s++)
-		if (s != SEG_CS)
-			v->backend->set_segment(v, s, &data);
-	v->backend->set_segment(v, SEG_LDTR, &ldt);
-	v->backend->set_segment(v, SEG_TR, &tss);
+	if (!(s->cr0 & X86_CR0_PE) || s->cr0 >> 32 || s->cr4 & ~v->cpuid.cr4_allowed ||
+	    s->efer & ~v->cpuid.efer_allowed || !addr_is_canonical(s->regs.rip))
+		return false;
+	if (lma != (pg && lme) || (lma && !(s->cr4 & X86_CR4_PAE)))
+		return false;
+	return s->cr3 >> v->cpuid.maxphyaddr == 0;
 }
 
-/* Paging state as a whole: what MOV to CR would refuse is refused here. */
-static int set_first_paging(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer)
+static int set_first_paging(struct vcpu *v, const struct vcpu_state *s)
 {
 	struct guest_paging p = v->mmu.paging;
 	int err;
 
-	p.cr0 = cr0;
-	p.cr3 = cr3;
-	p.cr4 = cr4;
-	p.efer = efer;
+	p.cr0 = s->cr0;
+	p.cr3 = s->cr3;
+	p.cr4 = s->cr4;
+	p.efer = s->efer;
+	if (paging_enabled(&p) && paging_pae(&p) && !paging_long(&p) &&
+	    guest_load_pdptes(&v->mmu.mmu->mem, &p, p.pdpte))
+		return -EINVAL;
 	err = mmu_set_paging(&v->mmu, &p);
 	if (!err)
 		v->backend->paging_changed(v);
 	return err;
 }
 
-static void set_first_registers(struct vcpu *v, uint64_t entry, const struct descriptor_table *gdt)
+int vcpu_reset(struct vcpu *v, const struct vcpu_state *s)
 {
-	const struct descriptor_table no_idt = { 0 };
-
-	v->regs = (struct cpu_regs){ .rip = entry, .rflags = X86_EFLAGS_FIXED };
+	if (!first_state_is_valid(v, s))
+		return -EINVAL;
+	v->backend->load(v);
+	v->regs = s->regs;
+	v->regs.rflags |= X86_EFLAGS_FIXED;
 	v->event = (struct vcpu_event){ 0 };
 	v->stop = (struct vcpu_stop){ 0 };
 	v->halted = false;
 	v->tlb_flush = true;
-	v->backend->set_gdt(v, gdt);
-	v->backend->set_idt(v, &no_idt);
-}
-
-int vcpu_reset_to_64bit(struct vcpu *v, const struct vcpu_boot64 *b)
-{
-	int err;
-
-	if (b->cr3.v >> v->cpuid.maxphyaddr || !addr_is_canonical(b->entry))
-		return -EINVAL;
-	v->backend->load(v);
-	set_first_registers(v, b->entry, &b->gdt);
-	v->regs.gpr[GPR_RSI] = b->boot_params;
-	set_flat(v, 0x10, ACCESS_CODE64, 0x18);
-	err = set_first_paging(v, X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_PE, b->cr3.v,
-			       X86_CR4_PAE, EFER_LME | EFER_LMA);
-	return err;
-}
-
-int vcpu_reset_to_protected32(struct vcpu *v, const struct vcpu_boot32 *b)
-{
-	v->backend->load(v);
-	set_first_registers(v, b->entry, &b->gdt);
-	v->regs.gpr[GPR_RAX] = b->eax;
-	v->regs.gpr[GPR_RBX] = b->ebx;
-	set_flat(v, 0x08, ACCESS_CODE32, 0x10);
-	return set_first_paging(v, X86_CR0_ET | X86_CR0_PE, 0, 0, 0);
+	for (int i = 0; i < SEG_COUNT; i++)
+		v->backend->set_segment(v, i, &s->segment[i]);
+	v->backend->set_gdt(v, &s->gdt);
+	v->backend->set_idt(v, &s->idt);
+	v->backend->set_cr2(v, 0);
+	return set_first_paging(v, s);
 }
 
 enum vcpu_action vcpu_stop(struct vcpu *v, enum vcpu_stop_reason why, uint32_t code, const char *detail)

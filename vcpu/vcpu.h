@@ -7,7 +7,7 @@
  * A backend (vmx/) runs the vCPU and reports exits in neutral calls; what it
  * must provide is struct vcpu_backend. Nothing here knows a VMCS.
  *
- * Life: vcpu_init(), vcpu_reset_to_*(), vcpu_run_once() until it says
+ * Life: vcpu_init(), vcpu_reset(), vcpu_run_once() until it says
  * VCPU_STOP, vcpu_destroy(). A vCPU is run by one CPU at a time, which has
  * loaded it before (backend->load).
  */
@@ -141,7 +141,7 @@ struct vcpu {
 	bool stepping;             /* a native step is under way */
 	bool window;               /* an interrupt window was asked for */
 	bool intercept_invlpg;     /* the MMU wants to see INVLPG; before create() */
-	uint8_t step_opcode;       /* of the stepped instruction, 0 when not known */
+	uint8_t step_opcode;       /* OPCODE_PUSHF, _POPF, _IRET being stepped; 0: another */
 	int64_t tsc_offset;        /* guest TSC = host TSC + offset */
 	uint64_t tsc_hz;
 	struct vcpu_stop stop;
@@ -165,23 +165,18 @@ struct vcpu_config {
 must_check int vcpu_init(struct vcpu *v, const struct vcpu_config *c);
 void vcpu_destroy(struct vcpu *v);
 
-/* Linux's 64-bit boot protocol: long mode with paging on, CS=0x10 and DS=0x18
- * flat, interrupts off. The tables at @cr3 and the GDT are in guest memory
- * already. -ENOMEM: the shadow quota; -EINVAL: @cr3 or @entry is impossible. */
-struct vcpu_boot64 {
-	uint64_t entry, boot_params;
-	gpa_t cr3;
-	struct descriptor_table gdt;
+/* The whole state of a vCPU that has not run yet; all that is not here is as
+ * after reset. */
+struct vcpu_state {
+	struct cpu_regs regs;
+	uint64_t cr0, cr3, cr4, efer;
+	struct segment segment[SEG_COUNT];
+	struct descriptor_table gdt, idt;
 };
-must_check int vcpu_reset_to_64bit(struct vcpu *v, const struct vcpu_boot64 *b);
 
-/* Multiboot: protected mode, paging off, CS=0x08 and DS=0x10 flat, interrupts
- * off. Errors as above. */
-struct vcpu_boot32 {
-	uint32_t entry, eax, ebx;
-	struct descriptor_table gdt;
-};
-must_check int vcpu_reset_to_protected32(struct vcpu *v, const struct vcpu_boot32 *b);
+/* Loads @v and gives it its first state. -EINVAL: control registers that no
+ * CPU can have together, or no protected mode; -ENOMEM: the shadow quota. */
+must_check int vcpu_reset(struct vcpu *v, const struct vcpu_state *s);
 
 /* Injects a pending interrupt if the guest can take it, enters once, handles
  * the exit. @v is loaded. Never returns VCPU_NEXT_INSN. VCPU_YIELD at once
@@ -238,5 +233,12 @@ enum vcpu_action vcpu_exit_mov_dr(struct vcpu *v, unsigned int nr, enum gpr gpr,
 enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f);
 /* Called by the backend when the step is over, and by all that ends it early. */
 void vcpu_step_done(struct vcpu *v);
+/* PUSHF ran natively with TF set for the step: takes it out of the image on
+ * the stack. For backends that step by TF. */
+void vcpu_step_hide_pushed_tf(struct vcpu *v);
+
+#define OPCODE_PUSHF 0x9C
+#define OPCODE_POPF 0x9D
+#define OPCODE_IRET 0xCF
 
 #endif

@@ -131,7 +131,7 @@ must_check int vmx_caps_compute(struct vmx_caps *caps, const struct vmx_cap_msrs
  * lock it first (-EAGAIN), or has firmware locked VMX off (-EPERM)? */
 must_check int vmx_feature_control_check(uint64_t feature_control);
 
-/* @val with the bits that VMX operation fixes; @unrestricted is never used. */
+/* @val with the bits set and cleared that VMX operation fixes. */
 uint64_t vmx_fix_cr0(const struct vmx_caps *caps, uint64_t val);
 uint64_t vmx_fix_cr4(const struct vmx_caps *caps, uint64_t val);
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VMX backend: all that knows a VMCS. What the rest may use of it is
+ * vmx_init(), vmx_backend and the statistics; the remainder of this header is
+ * shared by the files of this folder.
+ *
+ * State of a guest that lives in hardware while its vCPU is loaded, beyond
+ * what the VMCS switches: CR2, DR0-3, the SYSCALL MSRs, KERNEL_GS_BASE,
+ * TSC_AUX, XCR0 and the FPU. The hypervisor uses none of them, so an exit
+ * costs nothing for them; vmx_load() swaps them when another vCPU comes.
+ */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include "lib/compiler.h"
+#include "lib/types.h"
+#include "vcpu/vcpu.h"
+#include "vmx/msr_bitmap.h"
+#include "vmx/vmx_caps.h"
+
+/* Puts this CPU into VMX operation. After its GDT, IDT and TSS are final.
+ * -ENODEV: the CPU has no VMX, or lacks something mandatory; -EPERM: locked
+ * off by firmware; -ENOMEM; -EIO: VMXON failed. Each is logged. */
+must_check int vmx_init(void);
+
+/* One line with what this CPU's VMX has. */
+void vmx_log_features(void);
+
+/* Check the guest state before every entry, not only when an entry fails. */
+void vmx_set_debug(bool on);
+
+extern struct vcpu_backend vmx_backend;
+
+/* Exits of @v by reason, as a table. */
+void vmx_log_exits(const struct vcpu *v);
+
+/* ---- within vmx/ -------------------------------------------------------- */
+
+#define VMX_EXIT_REASONS_MAX 76
+
+/* How a native step ends: see vmx_step.c. */
+enum vmx_step { VMX_STEP_NONE, VMX_STEP_MTF, VMX_STEP_TF, VMX_STEP_NMI_WINDOW };
+
+struct vmx_vcpu {
+	void *vmcs;
+	struct msr_bitmap *msr_bitmap; /* NULL: every access exits */
+	void *fpu;                     /* XSAVE or FXSAVE area */
+	bool launched;
+	uint16_t vpid;                 /* 0: none */
+
+	/* What the VMCS holds, so that it is written only when it changes. */
+	uint32_t proc_controls, entry_controls;
+	uint64_t cr3, rip, rsp, rflags;
+
+	uint32_t exit_reason;          /* of the last exit, basic */
+	enum vmx_step step;
+	bool step_done;                /* the stepped instruction was completed */
+	bool guest_tf;                 /* VMX_STEP_TF: the guest's own TF */
+
+	/* Hardware state while the vCPU is not loaded. */
+	uint64_t cr2, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+
+	uint64_t exits[VMX_EXIT_REASONS_MAX];
+};
+
+/* The one CPU we run on. */
+struct vmx_cpu {
+	struct vmx_caps caps;
+	uint64_t host_efer;
+	uint8_t maxphyaddr;
+	bool has_xsave;
+	uint64_t xcr0_full;
+	size_t fpu_size;
+	void *vmxon_region;
+	struct vcpu *loaded;
+	bool debug;
+};
+
+extern struct vmx_cpu vmx_cpu;
+
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hw; }
+
+/* vmexit.asm */
+int vmx_enter(struct cpu_regs *regs, bool launched);
+extern const char vmx_exit[];
+
+/* vmx_exit.c: handles the exit that just happened. */
+enum vcpu_action vmx_exit_handle(struct vcpu *v);
+const char *vmx_exit_name(uint32_t reason);
+
+/* vmx_step.c */
+void vmx_single_step(struct vcpu *v, bool on);
+must_check bool vmx_step_arm(struct vcpu *v);
+
+/* vmx_vcpu.c */
+void vmx_set_proc_control(struct vmx_vcpu *x, uint32_t bit, bool on);
+void vmx_set_exception_bitmap(bool all);
+void vmx_clear_interrupt_shadow(void);
+/* Brings the bits of CR0 and CR4 that the guest changes without an exit into
+ * v->mmu.paging. */
+void vmx_sync_cr(struct vcpu *v);
+
+/* vmx_state.c: why an entry would be refused; NULL: it would not. */
+const char *vmx_check_current(const struct vcpu *v);
+const char *vmx_instruction_error_name(uint32_t error);
+
+#endif
