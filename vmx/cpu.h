@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The instructions that vmx/ needs and C has no name for. */
+/* The instructions that only vmx/ needs; the common ones are in lib/cpu_ops.h. */
 #ifndef VMX_CPU_H
 #define VMX_CPU_H
 
 #include "lib/compiler.h"
+#include "lib/cpu_ops.h"
 #include "lib/types.h"
-
-static inline uint64_t cpu_rdmsr(uint32_t msr)
-{
-	uint32_t lo, hi;
-
-	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-	return lo | (uint64_t)hi << 32;
-}
-
-static inline void cpu_wrmsr(uint32_t msr, uint64_t val)
-{
-	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)val), "d"((uint32_t)(val >> 32)) : "memory");
-}
-
-static inline uint64_t cpu_rdtsc(void)
-{
-	uint32_t lo, hi;
-
-	asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return lo | (uint64_t)hi << 32;
-}
-
-#define CPU_CONTROL_REGISTER(nr)                                                                             \
-	static inline uint64_t cpu_read_cr##nr(void)                                                         \
-	{                                                                                                    \
-		uint64_t val;                                                                                \
-		asm volatile("mov %%cr" #nr ", %0" : "=r"(val));                                             \
-		return val;                                                                                  \
-	}                                                                                                    \
-	static inline void cpu_write_cr##nr(uint64_t val)                                                    \
-	{                                                                                                    \
-		asm volatile("mov %0, %%cr" #nr : : "r"(val) : "memory");                                    \
-	}
-CPU_CONTROL_REGISTER(0)
-CPU_CONTROL_REGISTER(2)
-CPU_CONTROL_REGISTER(3)
-CPU_CONTROL_REGISTER(4)
 
 #define CPU_WRITE_DR(nr, val) asm volatile("mov %0, %%dr" #nr : : "r"((uint64_t)(val)))
 
@@ -63,7 +27,7 @@ static inline uint16_t cpu_read_tr(void)
 	return val;
 }
 
-struct packed cpu_table_register {
+struct PACKED cpu_table_register {
 	uint16_t limit;
 	uint64_t base;
 };
@@ -82,11 +46,6 @@ static inline struct cpu_table_register cpu_sidt(void)
 
 	asm volatile("sidt %0" : "=m"(r));
 	return r;
-}
-
-static inline void cpu_lgdt(struct cpu_table_register r)
-{
-	asm volatile("lgdt %0" : : "m"(r));
 }
 
 static inline void cpu_xsetbv(uint64_t val)

@@ -35,11 +35,11 @@ static int check_cpuid(void)
 
 static int check_firmware(void)
 {
-	uint64_t fc = cpu_rdmsr(MSR_IA32_FEATURE_CONTROL);
+	uint64_t fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	int err = vmx_feature_control_check(fc);
 
 	if (err == -EAGAIN) { /* firmware left the choice to us */
-		cpu_wrmsr(MSR_IA32_FEATURE_CONTROL, fc | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX_OUTSIDE_SMX);
+		wrmsr(MSR_IA32_FEATURE_CONTROL, fc | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX_OUTSIDE_SMX);
 		return 0;
 	}
 	if (err)
@@ -52,7 +52,7 @@ static int check_capabilities(void)
 {
 	struct vmx_cap_msrs msrs;
 
-	vmx_caps_read(&msrs, cpu_rdmsr);
+	vmx_caps_read(&msrs, rdmsr);
 	if (!vmx_caps_compute(&vmx_cpu.caps, &msrs))
 		return 0;
 	log_error("this CPU's VMX lacks a mandatory feature: %s", vmx_cpu.caps.missing);
@@ -64,14 +64,14 @@ static void find_fpu(void)
 {
 	struct cpuid_regs r;
 
-	cpu_write_cr0(cpu_read_cr0() & ~(uint64_t)(X86_CR0_TS | X86_CR0_EM));
-	cpu_write_cr4(cpu_read_cr4() | X86_CR4_OSFXSR);
+	write_cr0(read_cr0() & ~(uint64_t)(X86_CR0_TS | X86_CR0_EM));
+	write_cr4(read_cr4() | X86_CR4_OSFXSR);
 	cpuid(1, 0, &r);
 	vmx_cpu.has_xsave = r.ecx & CPUID1_ECX_XSAVE;
 	vmx_cpu.fpu_size = FXSAVE_SIZE;
 	if (!vmx_cpu.has_xsave)
 		return;
-	cpu_write_cr4(cpu_read_cr4() | X86_CR4_OSXSAVE);
+	write_cr4(read_cr4() | X86_CR4_OSXSAVE);
 	cpuid(0xD, 0, &r);
 	/* No more than a guest can have: it sizes the area and the time. */
 	vmx_cpu.xcr0_full = (r.eax | (uint64_t)r.edx << 32) &
@@ -87,12 +87,12 @@ static int enter_vmx_operation(void)
 		return -ENOMEM;
 	}
 	*(uint32_t *)vmx_cpu.vmxon_region = vmx_cpu.caps.revision;
-	cpu_write_cr0(vmx_fix_cr0(&vmx_cpu.caps, cpu_read_cr0()));
-	cpu_write_cr4(vmx_fix_cr4(&vmx_cpu.caps, cpu_read_cr4()));
+	write_cr0(vmx_fix_cr0(&vmx_cpu.caps, read_cr0()));
+	write_cr4(vmx_fix_cr4(&vmx_cpu.caps, read_cr4()));
 	if (!cpu_vmxon(port_va_to_hpa(vmx_cpu.vmxon_region).v))
 		return 0;
 	log_error("VMXON failed");
-	cpu_write_cr4(cpu_read_cr4() & ~(uint64_t)X86_CR4_VMXE);
+	write_cr4(read_cr4() & ~(uint64_t)X86_CR4_VMXE);
 	mem_free(vmx_cpu.vmxon_region, PAGE_SIZE);
 	return -EIO;
 }
@@ -112,7 +112,7 @@ int vmx_init(void)
 	find_fpu();
 	cpuid(0x80000008, 0, &r);
 	vmx_cpu.maxphyaddr = (uint8_t)r.eax;
-	vmx_cpu.host_efer = cpu_rdmsr(MSR_IA32_EFER);
+	vmx_cpu.host_efer = rdmsr(MSR_IA32_EFER);
 	vmx_backend.cpuid = cpuid;
 	vmx_backend.has_rdtscp = vmx_cpu.caps.has.rdtscp;
 	return enter_vmx_operation();

@@ -125,9 +125,9 @@ static void write_host_state(void)
 {
 	uint64_t gdt = cpu_sgdt().base;
 
-	vmcs_write(VMCS_HOST_CR0, cpu_read_cr0());
-	vmcs_write(VMCS_HOST_CR3, cpu_read_cr3());
-	vmcs_write(VMCS_HOST_CR4, cpu_read_cr4());
+	vmcs_write(VMCS_HOST_CR0, read_cr0());
+	vmcs_write(VMCS_HOST_CR3, read_cr3());
+	vmcs_write(VMCS_HOST_CR4, read_cr4());
 	vmcs_write16(VMCS_HOST_CS_SELECTOR, cpu_read_cs());
 	vmcs_write16(VMCS_HOST_SS_SELECTOR, cpu_read_ss());
 	vmcs_write16(VMCS_HOST_DS_SELECTOR, 0);
@@ -135,8 +135,8 @@ static void write_host_state(void)
 	vmcs_write16(VMCS_HOST_FS_SELECTOR, 0);
 	vmcs_write16(VMCS_HOST_GS_SELECTOR, 0);
 	vmcs_write16(VMCS_HOST_TR_SELECTOR, cpu_read_tr());
-	vmcs_write(VMCS_HOST_FS_BASE, cpu_rdmsr(MSR_IA32_FS_BASE));
-	vmcs_write(VMCS_HOST_GS_BASE, cpu_rdmsr(MSR_IA32_GS_BASE));
+	vmcs_write(VMCS_HOST_FS_BASE, rdmsr(MSR_IA32_FS_BASE));
+	vmcs_write(VMCS_HOST_GS_BASE, rdmsr(MSR_IA32_GS_BASE));
 	vmcs_write(VMCS_HOST_TR_BASE, system_descriptor_base(gdt, cpu_read_tr()));
 	vmcs_write(VMCS_HOST_GDTR_BASE, gdt);
 	vmcs_write(VMCS_HOST_IDTR_BASE, cpu_sidt().base);
@@ -181,7 +181,7 @@ static void vmx_paging_changed(struct vcpu *v)
 					: x->entry_controls & ~ENTRY_IA32E_MODE_GUEST;
 
 	/* A machine check must reach the host whatever the guest thinks. */
-	cr4 |= cpu_read_cr4() & X86_CR4_MCE;
+	cr4 |= read_cr4() & X86_CR4_MCE;
 	vmcs_write(VMCS_CR0_MASK, ~(uint64_t)CR0_GUEST_OWNED);
 	vmcs_write(VMCS_CR0_SHADOW, v->mmu.paging.cr0);
 	vmcs_write(VMCS_GUEST_CR0, vmx_fix_cr0(caps, cr0));
@@ -195,7 +195,7 @@ static void vmx_paging_changed(struct vcpu *v)
 	if (caps->has.efer_load)
 		vmcs_write64(VMCS_GUEST_EFER, efer);
 	else /* the entry sets LMA and LME by itself */
-		cpu_wrmsr(MSR_IA32_EFER, (vmx_cpu.host_efer & ~EFER_SCE) | (efer & EFER_SCE));
+		wrmsr(MSR_IA32_EFER, (vmx_cpu.host_efer & ~EFER_SCE) | (efer & EFER_SCE));
 }
 
 static uint32_t segment_field(uint32_t first, enum segment_register s)
@@ -243,8 +243,8 @@ static void vmx_set_gdt(struct vcpu *v, const struct descriptor_table *in)
 	vmcs_write32(VMCS_GUEST_GDTR_LIMIT, in->limit);
 }
 
-static uint64_t vmx_get_cr2(struct vcpu *v) { return cpu_read_cr2(); }
-static void vmx_set_cr2(struct vcpu *v, uint64_t val) { cpu_write_cr2(val); }
+static uint64_t vmx_get_cr2(struct vcpu *v) { return read_cr2(); }
+static void vmx_set_cr2(struct vcpu *v, uint64_t val) { write_cr2(val); }
 
 static uint64_t vmx_get_msr(struct vcpu *v, uint32_t msr)
 {
@@ -260,7 +260,7 @@ static uint64_t vmx_get_msr(struct vcpu *v, uint32_t msr)
 	case MSR_IA32_SYSENTER_EIP:
 		return vmcs_read(VMCS_GUEST_SYSENTER_EIP);
 	}
-	return cpu_rdmsr(msr);
+	return rdmsr(msr);
 }
 
 static void vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
@@ -282,7 +282,7 @@ static void vmx_set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 		vmcs_write(VMCS_GUEST_SYSENTER_EIP, val);
 		return;
 	}
-	cpu_wrmsr(msr, val);
+	wrmsr(msr, val);
 }
 
 static void vmx_debug_regs_changed(struct vcpu *v)
@@ -317,14 +317,14 @@ static void vmx_put(struct vcpu *v)
 
 	if (vmx_cpu.loaded != v)
 		return;
-	x->cr2 = cpu_read_cr2();
-	x->star = cpu_rdmsr(MSR_IA32_STAR);
-	x->lstar = cpu_rdmsr(MSR_IA32_LSTAR);
-	x->cstar = cpu_rdmsr(MSR_IA32_CSTAR);
-	x->fmask = cpu_rdmsr(MSR_IA32_FMASK);
-	x->kernel_gs_base = cpu_rdmsr(MSR_IA32_KERNEL_GS_BASE);
+	x->cr2 = read_cr2();
+	x->star = rdmsr(MSR_IA32_STAR);
+	x->lstar = rdmsr(MSR_IA32_LSTAR);
+	x->cstar = rdmsr(MSR_IA32_CSTAR);
+	x->fmask = rdmsr(MSR_IA32_FMASK);
+	x->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
 	if (v->cpuid.has_rdtscp)
-		x->tsc_aux = cpu_rdmsr(MSR_IA32_TSC_AUX);
+		x->tsc_aux = rdmsr(MSR_IA32_TSC_AUX);
 	if (vmx_cpu.has_xsave) {
 		cpu_xsetbv(vmx_cpu.xcr0_full);
 		cpu_xsave(x->fpu);
@@ -336,14 +336,14 @@ static void vmx_put(struct vcpu *v)
 
 static void load_hardware_state(struct vcpu *v, struct vmx_vcpu *x)
 {
-	cpu_write_cr2(x->cr2);
-	cpu_wrmsr(MSR_IA32_STAR, x->star);
-	cpu_wrmsr(MSR_IA32_LSTAR, x->lstar);
-	cpu_wrmsr(MSR_IA32_CSTAR, x->cstar);
-	cpu_wrmsr(MSR_IA32_FMASK, x->fmask);
-	cpu_wrmsr(MSR_IA32_KERNEL_GS_BASE, x->kernel_gs_base);
+	write_cr2(x->cr2);
+	wrmsr(MSR_IA32_STAR, x->star);
+	wrmsr(MSR_IA32_LSTAR, x->lstar);
+	wrmsr(MSR_IA32_CSTAR, x->cstar);
+	wrmsr(MSR_IA32_FMASK, x->fmask);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, x->kernel_gs_base);
 	if (v->cpuid.has_rdtscp)
-		cpu_wrmsr(MSR_IA32_TSC_AUX, x->tsc_aux);
+		wrmsr(MSR_IA32_TSC_AUX, x->tsc_aux);
 	if (vmx_cpu.has_xsave) {
 		cpu_xsetbv(vmx_cpu.xcr0_full);
 		cpu_xrstor(x->fpu);
@@ -602,5 +602,5 @@ struct vcpu_backend vmx_backend = {
 	.debug_regs_changed = vmx_debug_regs_changed,
 	.xcr0_changed = vmx_xcr0_changed,
 	.tsc_offset_changed = vmx_tsc_offset_changed,
-	.host_tsc = cpu_rdtsc,
+	.host_tsc = rdtsc,
 };
