@@ -6,8 +6,9 @@
 #include "lib/cpu_ops.h"
 #include "lib/types.h"
 
-/* Measures the TSC and the LAPIC timer against the PIT. */
-void clock_init(void);
+/* Measures the TSC and the LAPIC timer against the PIT. False: there is no
+ * PIT; logged. */
+bool clock_init(void);
 
 uint64_t clock_tsc_hz(void);
 static inline uint64_t clock_now(void) { return rdtsc(); }
