@@ -42,15 +42,15 @@ $(B)/gen/dsdt.h: devices/dsdt.asl
 $(B)/image/devices/acpi.o $(B)/host-gcc/devices/acpi.o $(B)/host-clang/devices/acpi.o $(B)/fuzz/devices/acpi.o: $(B)/gen/dsdt.h
 
 $(IMAGE): $(IMAGE_OBJ) linker.ld
-	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ) $(shell $(CC) -print-libgcc-file-name)
+	@echo "  LD    $@"; ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ) $(shell $(CC) -print-libgcc-file-name)
 
 $(B)/image/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo "  CC    $<"; $(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/image/%.asm.o: %.asm
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -I. -MD $(@:.o=.d) -o $@ $<
+	@echo "  ASM   $<"; $(NASM) -f elf64 -g -I. -MD $(@:.o=.d) -o $@ $<
 
 # ---- host tests: tests/host/test_*.c, each a cmocka program ------------------
 H := $(B)/host-$(HOST_CC)
@@ -62,7 +62,7 @@ HOST_LIB := $(H)/libspoor.a
 
 $(H)/%.o: %.c
 	@mkdir -p $(@D)
-	$(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
+	@echo "  HOST  $<"; $(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
 
 $(HOST_LIB): $(PURE_SRC:%.c=$(H)/%.o) $(HOST_SUPPORT_SRC:%.c=$(H)/%.o)
 	@rm -f $@

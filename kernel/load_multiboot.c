@@ -48,7 +48,7 @@ struct mb_mmap {
 	uint32_t size; /* of what follows */
 	uint64_t base, length;
 	uint32_t type;
-} packed;
+} PACKED;
 
 struct mb_module {
 	uint32_t start, end, string, reserved;

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making, running and unmaking one VM. Creation is a list of steps; what was
+ * done is undone in reverse by vm_free(), which therefore copes with a VM
+ * made halfway.
+ */
+#include "kernel/vm.h"
+#include <string.h>
+#include "kernel/clock.h"
+#include "kernel/console.h"
+#include "kernel/cpu.h"
+#include "kernel/guest_entry.h"
+#include "kernel/load_linux.h"
+#include "kernel/load_multiboot.h"
+#include "kernel/memory.h"
+#include "lib/alloc.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "mm/port.h"
+#include "vmx/vmx.h"
+
+enum { SLOT_LOW, SLOT_FIRMWARE, SLOT_HIGH, SLOT_ABOVE_4G };
+
+static uint64_t guest_now(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	return clock_now() + (uint64_t)vm->vcpu.tsc_offset;
+}
+
+static void guest_console_put(void *ctx, uint8_t byte)
+{
+	struct vm *vm = ctx;
+
+	console_put(vm->index, byte);
+}
+
+static void guest_stop(void *ctx, enum platform_stop why, uint32_t code)
+{
+	static const enum vcpu_stop_reason reason[] = {
+		[PLATFORM_STOP_POWEROFF] = VCPU_STOP_POWEROFF,
+		[PLATFORM_STOP_RESET] = VCPU_STOP_RESET,
+		[PLATFORM_STOP_DEBUG_EXIT] = VCPU_STOP_DEBUG_EXIT,
+	};
+	struct vm *vm = ctx;
+
+	vcpu_stop(&vm->vcpu, reason[why], code, "");
+}
+
+static void guest_kick(void *ctx, unsigned int cpu)
+{
+	struct vm *vm = ctx;
+
+	vm->attention = true;
+}
+
+static void guest_flush(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm->vcpu.tlb_flush = true;
+}
+
+/* RAM of [base, base + size) in guest physical space, from @offset of vm->ram. */
+static int add_ram(struct vm *vm, uint32_t id, uint64_t base, uint64_t size, uint64_t offset)
+{
+	struct memslot_desc d = {
+		.id = id,
+		.base_gfn = gpa_to_gfn(gpa(base)),
+		.npages = size >> PAGE_SHIFT,
+		.base_pfn = hpa_to_pfn(hpa_add(port_va_to_hpa(vm->ram), offset)),
+	};
+
+	return size ? mmu_slot_create(&vm->mmu, &d) : 0;
+}
+
+static int add_all_ram(struct vm *vm, const struct guest_layout *l)
+{
+	int err = add_ram(vm, SLOT_LOW, 0, GUEST_LOW_RAM_END, 0);
+
+	if (!err)
+		err = add_ram(vm, SLOT_FIRMWARE, GUEST_FIRMWARE_BASE, GUEST_HIGH_BASE - GUEST_FIRMWARE_BASE,
+			      GUEST_FIRMWARE_BASE);
+	if (!err)
+		err = add_ram(vm, SLOT_HIGH, GUEST_HIGH_BASE, l->low_memory - GUEST_HIGH_BASE, GUEST_HIGH_BASE);
+	if (!err)
+		err = add_ram(vm, SLOT_ABOVE_4G, 1ull << 32, l->high_memory, l->low_memory);
+	return err;
+}
+
+static int init_platform(struct vm *vm, const struct guest_layout *l)
+{
+	const struct platform_config pc = {
+		.tsc_hz = clock_tsc_hz(),
+		.low_memory = l->low_memory,
+		.high_memory = l->high_memory,
+		.vcpus = 1,
+		.rtc_epoch = clock_unix_time(),
+		.host = { .now = guest_now, .console_put = guest_console_put, .stop = guest_stop,
+			  .kick = guest_kick, .ctx = vm },
+	};
+	void *tables = mem_zalloc(ACPI_TABLES_MAX);
+	int n = tables ? platform_acpi_tables(&pc, tables, ACPI_TABLES_MAX) : -ENOMEM;
+	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(ACPI_TABLES_BASE), tables, (size_t)n, WRITER_LOADER);
+
+	mem_free(tables, ACPI_TABLES_MAX);
+	return err ? err : platform_init(&vm->platform, &pc);
+}
+
+static int init_vcpu(struct vm *vm)
+{
+	const struct vcpu_config vc = {
+		.name = vm->config->name,
+		.vm = vm,
+		.backend = &vmx_backend,
+		.mmu = &vm->mmu,
+		.platform = &vm->platform,
+		.tsc_hz = clock_tsc_hz(),
+	};
+
+	return vcpu_init(&vm->vcpu, &vc);
+}
+
+/* Loads the guest's image and puts the vCPU at its entry. */
+static int load(struct vm *vm, const struct guest_layout *l)
+{
+	struct guest_entry e;
+	struct vcpu_state s;
+	int err = vm->config->kind == VM_LINUX ?
+			  load_linux(&vm->mmu.mem, l, vm->config, gpa(ACPI_TABLES_BASE), &e) :
+			  load_multiboot(&vm->mmu.mem, l, vm->config, &e);
+
+	if (err)
+		return err;
+	s = (struct vcpu_state){ .regs = e.regs, .cr0 = e.cr0, .cr3 = e.cr3, .cr4 = e.cr4, .efer = e.efer,
+				 .gdt = e.gdt, .idt = e.idt };
+	memcpy(s.segment, e.segment, sizeof(s.segment));
+	return vcpu_reset(&vm->vcpu, &s);
+}
+
+static void vm_free(struct vm *vm)
+{
+	if (vm->vcpu.backend)
+		vcpu_destroy(&vm->vcpu);
+	if (vm->mmu.host.flush)
+		mmu_destroy(&vm->mmu);
+	memory_guest_free(vm->ram, vm->ram_bytes);
+	mem_free(vm, sizeof(*vm));
+}
+
+/* One step of the creation, for the message when it fails. */
+static const char *build(struct vm *vm)
+{
+	const struct mmu_config mc = {
+		.shadow_pages = vm->config->shadow_pages,
+		.host = { .maxphyaddr = cpu_maxphyaddr(), .flush = guest_flush, .ctx = vm },
+	};
+	struct guest_layout layout;
+
+	if (guest_layout_init(&layout, vm->config->memory))
+		return "impossible memory size";
+	vm->ram_bytes = layout.low_memory + layout.high_memory;
+	vm->ram = memory_guest_alloc(vm->ram_bytes);
+	if (!vm->ram)
+		return "not enough memory in this machine";
+	if (mmu_init(&vm->mmu, &mc) || add_all_ram(vm, &layout))
+		return "not enough memory for its shadow tables and slots";
+	if (init_platform(vm, &layout))
+		return "its platform could not be made";
+	if (init_vcpu(vm))
+		return "not enough memory for its virtual CPU";
+	if (load(vm, &layout))
+		return "its kernel could not be loaded";
+	return NULL;
+}
+
+struct vm *vm_create(const struct vm_config *config, unsigned int index)
+{
+	uint64_t free_before = memory_free_pages();
+	struct vm *vm = mem_zalloc(sizeof(*vm));
+	const char *wrong = "not enough memory in this machine";
+
+	if (vm) {
+		vm->config = config;
+		vm->index = index;
+		vm->free_pages_before = free_before;
+		vm->attention = true;
+		wrong = build(vm);
+	}
+	if (wrong) {
+		log_error("vm \"%s\" is not started: %s", config->name, wrong);
+		if (vm)
+			vm_free(vm);
+		return NULL;
+	}
+	log_info("vm \"%s\": %lu MiB, %lu KiB of host memory beside", config->name,
+		 (unsigned long)(vm->ram_bytes >> 20),
+		 (unsigned long)((free_before - memory_free_pages()) * 4 - (vm->ram_bytes >> 10)));
+	return vm;
+}
+
+bool vm_stopped(const struct vm *vm) { return vm->vcpu.stop.reason != VCPU_STOP_NONE; }
+
+bool vm_sleeping(struct vm *vm)
+{
+	platform_run_timers(&vm->platform);
+	return vm->vcpu.halted && !platform_interrupt_pending(&vm->platform, 0) && !vm->vcpu.event.pending;
+}
+
+uint64_t vm_deadline(const struct vm *vm)
+{
+	uint64_t d = platform_next_deadline(&vm->platform);
+
+	return d == PLATFORM_NEVER ? UINT64_MAX : d - (uint64_t)vm->vcpu.tsc_offset;
+}
+
+void vm_kill(struct vm *vm)
+{
+	vcpu_stop(&vm->vcpu, VCPU_STOP_KILLED, 0, "");
+}
+
+void vm_run(struct vm *vm, uint64_t slice_end)
+{
+	struct vcpu *v = &vm->vcpu;
+
+	v->backend->load(v);
+	while (!vm_stopped(vm) && clock_now() < slice_end) {
+		uint64_t deadline;
+
+		vm->attention = false;
+		platform_run_timers(&vm->platform);
+		deadline = vm_deadline(vm);
+		timer_arm(deadline < slice_end ? deadline : slice_end);
+		while (!vm->attention && !timer_fired())
+			if (vcpu_run_once(v) != VCPU_RESUME)
+				return;
+	}
+}
+
+static uint64_t tracked_total(struct vm *vm)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < vm->mmu.mem.slots.count; i++)
+		for (int mode = 0; mode < PAGE_TRACK_MODES; mode++)
+			sum += page_track_total(&vm->mmu.mem.slots.slot[i]->track, mode);
+	return sum;
+}
+
+static void report(struct vm *vm)
+{
+	const struct vcpu_stop *s = &vm->vcpu.stop;
+	const struct mmu_stats *m = &vm->mmu.stats;
+
+	vm->vcpu.backend->load(&vm->vcpu);
+	if (s->reason == VCPU_STOP_DEBUG_EXIT)
+		log_info("vm \"%s\": exit %u", vm->config->name, s->code);
+	else
+		log_info("vm \"%s\" stopped: %s (%u)%s%s", vm->config->name, vcpu_stop_name(s->reason), s->code,
+			 s->detail[0] ? ": " : "", s->detail);
+	if (s->reason > VCPU_STOP_DEBUG_EXIT && s->reason != VCPU_STOP_KILLED)
+		vcpu_dump(&vm->vcpu);
+	vmx_log_exits(&vm->vcpu);
+	log_info("vm \"%s\": %lu shadow faults, %lu fills, %lu table writes, %lu zapped, %lu reclaimed, %lu flushes",
+		 vm->config->name, m->faults, m->fills, m->table_writes, m->zapped, m->reclaimed, m->flushes);
+	log_info("vm \"%s\": track counts while it ran: %lu", vm->config->name, tracked_total(vm));
+}
+
+void vm_destroy(struct vm *vm)
+{
+	const char *name = vm->config->name;
+	uint64_t before = vm->free_pages_before, now;
+
+	report(vm);
+	vm_free(vm);
+	now = memory_free_pages();
+	log_info("vm \"%s\": gone, %lu of %lu free pages are back", name, now, before);
+}
