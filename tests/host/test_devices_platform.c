@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The platform as a whole: ports and their widths, power, ACPI, the way of an
+ * interrupt from a device to the CPU, and a million hostile accesses.
+ */
+#include "tests/host/devices_fixture.h"
+
+#define APIC_EOI 0xB0
+#define COM1 0x3F8
+
+/* ---- configuration ---- */
+
+static void impossible_configurations(void **state)
+{
+	struct fixture *f = *state;
+	struct platform_config good = fixture_config(f), c;
+
+	c = good, c.tsc_hz = 0;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	c = good, c.vcpus = 0;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	c = good, c.vcpus = PLATFORM_VCPUS_MAX + 1;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	c = good, c.rtc_epoch = UINT64_MAX;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	c = good, c.low_memory = 1ull << 32;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	c = good, c.host.kick = NULL;
+	assert_int_equal(platform_init(&f->p, &c), -EINVAL);
+	assert_int_equal(platform_init(&f->p, &good), 0);
+}
+
+/* ---- the arithmetic below everything ---- */
+
+static void tick_conversion_is_exact(void **state)
+{
+	assert_int_equal(ticks_scale(TSC_HZ, 1193182, TSC_HZ), 1193182);
+	assert_int_equal(ticks_scale(UINT64_MAX, 32768, 4000000000ull), 151115727451828ull);
+	assert_true(ticks_scale(UINT64_MAX, 2, 1) == TICKS_NEVER);
+	assert_true(ticks_scale_up(UINT64_MAX, TSC_HZ, 32768) == TICKS_NEVER);
+	for (uint64_t n = 1; n < 1ull << 44; n = n * 3 + 1) {
+		uint64_t t = ticks_scale_up(n, TSC_HZ, 1193182);
+
+		assert_int_equal(ticks_scale(t, 1193182, TSC_HZ), n);
+		assert_int_equal(ticks_scale(t - 1, 1193182, TSC_HZ), n - 1);
+	}
+}
+
+/* ---- ports ---- */
+
+static void unclaimed_ports_are_all_ones_and_counted(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(inb(f, 0x3C4), 0xFF);
+	assert_int_equal(in_n(f, 0x3C4, 2), 0xFFFF);
+	assert_true(inl(f, 0x1F0) == 0xFFFFFFFF);
+	outw(f, 0x3D4, 0x0E0F);
+	assert_int_equal(f->p.unclaimed, 1 + 2 + 4 + 2);
+	assert_int_equal(mmio_read(f, 0xB8000), 0xFFFFFFFF);
+	assert_int_equal(f->p.unclaimed, 10);
+}
+
+static void wide_accesses_are_made_of_bytes(void **state)
+{
+	struct fixture *f = *state;
+
+	outw(f, COM1 + 7, 0xAB5A); /* scratch, and nobody above it */
+	assert_int_equal(in_n(f, COM1 + 7, 2), 0xFF5A);
+	outw(f, 0x70, 0x7740); /* index and data at once */
+	outb(f, 0x70, 0x40);
+	assert_int_equal(inb(f, 0x71), 0x77);
+	assert_int_equal(inl(f, 0xFFFE) & 0xFFFF, 0xFFFF); /* wraps around */
+	in_n(f, 0x40, 3);
+	in_n(f, 0x40, 0);
+	platform_port_write(&f->p, 0, 0xF4, 8, 1);
+	assert_int_equal(f->stops, 0);
+}
+
+static void debug_console_and_post(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(inb(f, 0xE9), 0xE9);
+	outb(f, 0xE9, '!');
+	assert_int_equal(f->out_len, 1);
+	assert_int_equal(f->out[0], '!');
+	outb(f, 0x80, 0x42);
+	assert_int_equal(inb(f, 0x80), 0x42);
+	outb(f, 0xED, 0);
+	assert_int_equal(f->p.unclaimed, 0);
+}
+
+/* ---- PCI: mechanism #1 with nothing behind it ---- */
+
+static void pci_is_there_and_empty(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(f, 0xCFB, 1); /* Linux's probe */
+	outl(f, 0xCF8, 0x80000000);
+	assert_int_equal(inl(f, 0xCF8), 0x80000000);
+	for (unsigned int dev = 0; dev < 32; dev++) {
+		outl(f, 0xCF8, 0x80000000 | dev << 11);
+		assert_int_equal(inl(f, 0xCFC), 0xFFFFFFFF);
+		assert_int_equal(in_n(f, 0xCFE, 2), 0xFFFF);
+		assert_int_equal(inb(f, 0xCFF), 0xFF);
+	}
+	outl(f, 0xCFC, 0);
+	assert_int_equal(f->p.unclaimed, 0);
+}
+
+/* ---- fw_cfg ---- */
+
+static uint64_t fw_cfg_get(struct fixture *f, uint16_t item, unsigned int len)
+{
+	uint64_t val = 0;
+
+	outw(f, 0x510, item);
+	for (unsigned int i = 0; i < len; i++)
+		val |= (uint64_t)inb(f, 0x511) << 8 * i;
+	return val;
+}
+
+static void fw_cfg_tells_cpus_and_memory(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t signature = (uint32_t)fw_cfg_get(f, 0x00, 4);
+
+	assert_memory_equal(&signature, "QEMU", 4);
+	assert_int_equal(fw_cfg_get(f, 0x01, 4), 1);
+	assert_int_equal(fw_cfg_get(f, 0x03, 8), (512ull << 20) + (1ull << 30));
+	assert_int_equal(fw_cfg_get(f, 0x05, 2), 1);
+	assert_int_equal(fw_cfg_get(f, 0x0F, 2), 1);
+	assert_int_equal(fw_cfg_get(f, 0x19, 8), 0); /* no files */
+	assert_int_equal(fw_cfg_get(f, 0x8000, 4), 0);
+	fw_cfg_get(f, 0x00, 4);
+	assert_int_equal(inb(f, 0x511), 0); /* past the end */
+	outb(f, 0x510, 1);                  /* not a selection */
+	assert_int_equal(inb(f, 0x511), 0);
+}
+
+/* ---- ends of a run ---- */
+
+static void expect_stop(struct fixture *f, enum platform_stop why, uint32_t code)
+{
+	assert_int_equal(f->stops, 1);
+	assert_int_equal(f->stop, why);
+	assert_int_equal(f->stop_code, code);
+	f->stops = 0;
+}
+
+static void debug_exit_takes_all_widths(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(f, 0xF4, 0x2A);
+	expect_stop(f, PLATFORM_STOP_DEBUG_EXIT, 0x2A);
+	outw(f, 0xF4, 0x1234);
+	expect_stop(f, PLATFORM_STOP_DEBUG_EXIT, 0x1234);
+	outl(f, 0xF4, 0xDEADBEEF);
+	expect_stop(f, PLATFORM_STOP_DEBUG_EXIT, 0xDEADBEEF);
+}
+
+static void resets(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(f, 0xCF9, 0x02); /* Linux: first the kind, then the deed */
+	assert_int_equal(f->stops, 0);
+	assert_int_equal(inb(f, 0xCF9), 0x02);
+	outb(f, 0xCF9, 0x06);
+	expect_stop(f, PLATFORM_STOP_RESET, 0);
+	outb(f, 0xCF9, 0);
+	outb(f, 0xCF9, 0x0E);
+	expect_stop(f, PLATFORM_STOP_RESET, 0);
+	assert_int_equal(inb(f, 0x64) & 2, 0); /* never busy */
+	outb(f, 0x64, 0xFE);
+	expect_stop(f, PLATFORM_STOP_RESET, 0);
+	outb(f, 0x64, 0xD1);
+	outb(f, 0x60, 0x02);
+	expect_stop(f, PLATFORM_STOP_RESET, 0);
+	assert_int_equal(inb(f, 0x92), 0x02);
+	outb(f, 0x92, 0x03);
+	expect_stop(f, PLATFORM_STOP_RESET, 0);
+}
+
+static void power_off_ports(void **state)
+{
+	struct fixture *f = *state;
+
+	outw(f, 0x604, 0x2000); /* QEMU's, and S5 */
+	expect_stop(f, PLATFORM_STOP_POWEROFF, 0);
+	for (const char *s = "ShutShutdown"; *s; s++)
+		outb(f, 0x8900, (uint8_t)*s);
+	expect_stop(f, PLATFORM_STOP_POWEROFF, 0);
+}
+
+static void keyboard_controller_has_no_keyboard(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(inb(f, 0x64) & 0x03, 0);
+	outb(f, 0x64, 0xAA);
+	assert_int_equal(inb(f, 0x64) & 0x01, 1);
+	assert_int_equal(inb(f, 0x60), 0x55);
+	assert_int_equal(inb(f, 0x64) & 0x01, 0);
+	outb(f, 0x64, 0x60);
+	outb(f, 0x60, 0x47);
+	outb(f, 0x64, 0x20);
+	assert_int_equal(inb(f, 0x60), 0x47);
+	outb(f, 0x64, 0xAB);
+	assert_int_not_equal(inb(f, 0x60), 0);
+	outb(f, 0x60, 0xFF); /* reset the keyboard: time-out */
+	assert_int_equal(inb(f, 0x64) & 0x41, 0x41);
+	assert_int_equal(inb(f, 0x60), 0xFE);
+	outb(f, 0x64, 0xD4);
+	outb(f, 0x60, 0xF2);
+	assert_int_equal(inb(f, 0x64) & 0x61, 0x61);
+	assert_int_equal(inb(f, 0x60), 0xFE);
+	assert_int_equal(f->stops, 0);
+}
+
+/* ---- ACPI fixed hardware ---- */
+
+static void always_in_acpi_mode(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(in_n(f, 0x604, 2), 1);
+	outw(f, 0x604, 0x1C00); /* another sleep type, no SLP_EN */
+	assert_int_equal(in_n(f, 0x604, 2), 0x1C01);
+	outw(f, 0x604, 0x3C00); /* S?: nothing of that kind */
+	assert_int_equal(f->stops, 0);
+}
+
+static void pm_timer_runs_at_its_frequency(void **state)
+{
+	struct fixture *f = *state;
+
+	f->now = 10 * TSC_HZ;
+	assert_int_equal(inl(f, 0x608), 35795450);
+	f->now = 2000 * TSC_HZ; /* beyond 2^32 */
+	assert_int_equal(inl(f, 0x608), (uint32_t)(2000ull * 3579545));
+}
+
+static void pm_timer_interrupt(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t due = ticks_scale_up(1ull << 31, TSC_HZ, 3579545);
+
+	ioapic_route(f, 9, 0x8000 | 0x49);
+	assert_int_equal(platform_next_deadline(&f->p), PLATFORM_NEVER);
+	outw(f, 0x602, 1);
+	assert_int_equal(platform_next_deadline(&f->p), due);
+	run_until(f, due);
+	assert_int_equal(take(f), 0x49);
+	assert_int_equal(in_n(f, 0x600, 2), 1);
+	outw(f, 0x600, 1);
+	apic_write(f, APIC_EOI, 0);
+	assert_int_equal(take(f), -EAGAIN);
+	assert_int_equal(in_n(f, 0x600, 2), 0);
+}
+
+/* ---- ACPI tables ---- */
+
+static uint32_t get32(const uint8_t *b, size_t at)
+{
+	uint32_t v;
+
+	memcpy(&v, b + at, 4);
+	return v;
+}
+
+static uint8_t sum(const uint8_t *b, size_t len)
+{
+	uint8_t s = 0;
+
+	while (len--)
+		s += *b++;
+	return s;
+}
+
+/* The table at guest address @at, checked for its frame. */
+static const uint8_t *table_at(const uint8_t *image, int len, uint32_t at, const char *signature)
+{
+	const uint8_t *t = image + (at - ACPI_TABLES_BASE);
+
+	assert_in_range(at, ACPI_TABLES_BASE, ACPI_TABLES_BASE + (uint32_t)len - 36);
+	assert_memory_equal(t, signature, 4);
+	assert_true(at - ACPI_TABLES_BASE + get32(t, 4) <= (uint32_t)len);
+	if (strcmp(signature, "FACS") != 0)
+		assert_int_equal(sum(t, get32(t, 4)), 0);
+	return t;
+}
+
+static void acpi_tables_hang_together(void **state)
+{
+	static uint8_t image[ACPI_TABLES_MAX];
+	struct platform_config c = fixture_config(*state);
+	int len = platform_acpi_tables(&c, image, sizeof(image));
+	const uint8_t *xsdt, *rsdt, *fadt, *madt, *dsdt;
+
+	assert_true(len > 0);
+	assert_int_equal(platform_acpi_tables(&c, image, (size_t)len - 1), -ENOSPC);
+	assert_memory_equal(image, "RSD PTR ", 8);
+	assert_int_equal(image[15], 2);
+	assert_int_equal(sum(image, 20), 0);
+	assert_int_equal(sum(image, 36), 0);
+	rsdt = table_at(image, len, get32(image, 16), "RSDT");
+	xsdt = table_at(image, len, get32(image, 24), "XSDT");
+	assert_int_equal(get32(rsdt, 36), get32(xsdt, 36));
+	assert_int_equal(get32(rsdt, 40), get32(xsdt, 44));
+	fadt = table_at(image, len, get32(xsdt, 36), "FACP");
+	madt = table_at(image, len, get32(xsdt, 44), "APIC");
+	table_at(image, len, get32(fadt, 36), "FACS");
+	assert_int_equal(get32(fadt, 36) % 64, 0);
+	dsdt = table_at(image, len, get32(fadt, 40), "DSDT");
+	assert_int_equal(get32(fadt, 140), get32(fadt, 40)); /* X_DSDT */
+	assert_memory_equal(dsdt + 16, "SPOORVM", 8);
+	assert_int_equal(get32(fadt, 48), 0);      /* SMI_CMD: ACPI mode always */
+	assert_int_equal(get32(fadt, 56), 0x600);
+	assert_int_equal(get32(fadt, 64), 0x604);
+	assert_int_equal(get32(fadt, 76), 0x608);
+	assert_int_equal(get32(fadt, 120), 0xCF9); /* reset register */
+	assert_int_equal(fadt[128], 0x06);
+	assert_int_equal(get32(madt, 36), LAPIC_DEFAULT_BASE);
+	assert_int_equal(get32(madt, 44 + 4), IOAPIC_DEFAULT_BASE);
+}
+
+static void run_iasl(const uint8_t *table, const char *name)
+{
+	char path[64], command[320];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "build/acpi-%s.aml", name);
+	file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(table, 1, get32(table, 4), file), get32(table, 4));
+	fclose(file);
+	snprintf(command, sizeof(command),
+		 "iasl -vs -d %s >%s.log 2>&1 && ! grep -qiE 'error|warning|invalid|incorrect' %s.log", path,
+		 path, path);
+	assert_int_equal(system(command), 0);
+}
+
+/* ACPICA's own disassembler has nothing to complain about. Skipped where the
+ * program runs outside the source tree. */
+static void acpi_tables_please_iasl(void **state)
+{
+	static uint8_t image[ACPI_TABLES_MAX];
+	struct platform_config c = fixture_config(*state);
+	int len = platform_acpi_tables(&c, image, sizeof(image));
+	const uint8_t *xsdt, *fadt;
+
+	if (system("test -d build && command -v iasl >/dev/null") != 0)
+		skip();
+	xsdt = table_at(image, len, get32(image, 24), "XSDT");
+	fadt = table_at(image, len, get32(xsdt, 36), "FACP");
+	run_iasl(xsdt, "xsdt");
+	run_iasl(fadt, "fadt");
+	run_iasl(table_at(image, len, get32(xsdt, 44), "APIC"), "madt");
+	run_iasl(table_at(image, len, get32(fadt, 40), "DSDT"), "dsdt");
+}
+
+/* ---- the way of an interrupt ---- */
+
+/* Timer tick by the 8259 first, then Linux moves everything to the I/O APIC. */
+static void timer_through_8259_then_ioapic(void **state)
+{
+	struct fixture *f = *state;
+
+	pic_setup(f, 0xFFFE);
+	outb(f, 0x43, 0x34);
+	outb(f, 0x40, 0xA9);
+	outb(f, 0x40, 0x04);
+	while (take(f) == 0x30)
+		outb(f, 0x20, 0x20);
+	f->now = platform_next_deadline(&f->p);
+	f->kicks = 0;
+	platform_run_timers(&f->p);
+	assert_int_equal(f->kicks, 1);
+	assert_true(platform_interrupt_pending(&f->p, 0));
+	assert_int_equal(take(f), 0x30);
+	outb(f, 0x20, 0x20);
+	outb(f, 0x21, 0xFF);
+	apic_write(f, 0xF0, 0x1FF);
+	ioapic_route(f, 2, 0x31);
+	f->now = platform_next_deadline(&f->p);
+	platform_run_timers(&f->p);
+	assert_int_equal(take(f), 0x31);
+	assert_int_equal(take(f), -EAGAIN);
+}
+
+static void serial_input_through_the_ioapic(void **state)
+{
+	struct fixture *f = *state;
+
+	apic_write(f, 0xF0, 0x1FF);
+	ioapic_route(f, 4, 0x24);
+	outb(f, COM1 + 4, 0x0B);
+	outb(f, COM1 + 2, 0x81);
+	outb(f, COM1 + 1, 0x05);
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_int_equal(platform_console_input(&f->p, (uint8_t)i), 0);
+		assert_int_equal(take(f), 0x24);
+		apic_write(f, APIC_EOI, 0);
+		assert_int_equal(inb(f, COM1), i);
+		assert_int_equal(take(f), -EAGAIN);
+	}
+}
+
+/* ---- a hostile guest ---- */
+
+static uint64_t random_state = 0x9E3779B97F4A7C15ull;
+
+static uint64_t rnd(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static uint16_t random_port(void)
+{
+	static const uint16_t base[] = { 0x20, 0x40, 0x60, 0x64, 0x70, 0x92, 0xA0, 0xE9, 0xF4, 0x3F8,
+					 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
+
+	return rnd() % 8 ? (uint16_t)(base[rnd() % ARRAY_SIZE(base)] + rnd() % 8) : (uint16_t)rnd();
+}
+
+static gpa_t random_address(void)
+{
+	switch (rnd() % 4) {
+	case 0:
+		return gpa(IOAPIC_DEFAULT_BASE + (rnd() % 8 ? (rnd() % 8) * 16 : rnd() % 4096));
+	case 1:
+		return gpa(rnd());
+	default:
+		return gpa(LAPIC_DEFAULT_BASE + (rnd() % 8 ? (rnd() % 64) * 16 : rnd() % 4096));
+	}
+}
+
+static uint32_t random_msr(void)
+{
+	switch (rnd() % 8) {
+	case 0:
+		return MSR_IA32_APIC_BASE;
+	case 1:
+		return MSR_IA32_TSC_DEADLINE;
+	case 2:
+		return (uint32_t)rnd();
+	default:
+		return 0x800 + (uint32_t)(rnd() % 0x48);
+	}
+}
+
+static uint64_t random_value(void)
+{
+	uint64_t v = rnd();
+
+	switch (rnd() % 4) {
+	case 0:
+		return v & 0xFF;
+	case 1:
+		return LAPIC_DEFAULT_BASE | (v & 0xD00);
+	case 2:
+		return v & 0x3FFFF;
+	default:
+		return v;
+	}
+}
+
+static void hostile_step(struct fixture *f)
+{
+	static const unsigned int odd[] = { 1, 2, 4, 8, 3, 0, 16 };
+	unsigned int len = odd[rnd() % (rnd() % 4 ? 3 : ARRAY_SIZE(odd))];
+	uint64_t val64;
+	uint32_t val32;
+
+	switch (rnd() % 12) {
+	case 0 ... 1:
+		platform_port_read(&f->p, 0, random_port(), len, &val32);
+		break;
+	case 2 ... 4:
+		platform_port_write(&f->p, 0, random_port(), len, (uint32_t)random_value());
+		break;
+	case 5:
+		platform_mmio_read(&f->p, 0, random_address(), len, &val64);
+		break;
+	case 6 ... 7:
+		platform_mmio_write(&f->p, 0, random_address(), len, random_value());
+		break;
+	case 8:
+		(void)!platform_msr_write(&f->p, 0, random_msr(), random_value());
+		(void)!platform_msr_read(&f->p, 0, random_msr(), &val64);
+		break;
+	case 9:
+		platform_cr8_write(&f->p, 0, (uint8_t)rnd());
+		(void)!platform_console_input(&f->p, (uint8_t)rnd());
+		break;
+	case 10:
+		f->now += rnd() >> (8 + rnd() % 56);
+		platform_run_timers(&f->p);
+		break;
+	case 11:
+		(void)!platform_interrupt_ack(&f->p, 0);
+		platform_nmi_take(&f->p, 0);
+		break;
+	}
+}
+
+static void check_summary(const struct lapic_vectors *s)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(s->used >> i & 1, s->word[i] != 0);
+}
+
+static void a_million_hostile_accesses(void **state)
+{
+	struct fixture *f = *state;
+	struct platform_config c = fixture_config(f);
+
+	for (unsigned int i = 0; i < 1000000; i++) {
+		if (i % 20000 == 0) {
+			f->now = rnd() >> rnd() % 64;
+			assert_int_equal(platform_init(&f->p, &c), 0);
+		}
+		hostile_step(f);
+		if (platform_interrupt_pending(&f->p, 0))
+			assert_true(platform_interrupt_ack(&f->p, 0) >= 0);
+		check_summary(&f->p.lapic[0].irr);
+		check_summary(&f->p.lapic[0].isr);
+		check_summary(&f->p.lapic[0].tmr);
+		f->out_len = 0;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		device_test(impossible_configurations),
+		device_test(tick_conversion_is_exact),
+		device_test(unclaimed_ports_are_all_ones_and_counted),
+		device_test(wide_accesses_are_made_of_bytes),
+		device_test(debug_console_and_post),
+		device_test(pci_is_there_and_empty),
+		device_test(fw_cfg_tells_cpus_and_memory),
+		device_test(debug_exit_takes_all_widths),
+		device_test(resets),
+		device_test(power_off_ports),
+		device_test(keyboard_controller_has_no_keyboard),
+		device_test(always_in_acpi_mode),
+		device_test(pm_timer_runs_at_its_frequency),
+		device_test(pm_timer_interrupt),
+		device_test(acpi_tables_hang_together),
+		device_test(acpi_tables_please_iasl),
+		device_test(timer_through_8259_then_ioapic),
+		device_test(serial_input_through_the_ioapic),
+		device_test(a_million_hostile_accesses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
