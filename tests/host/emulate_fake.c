@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The emulator's ops on flat memory, with a history. */
+#include "tests/host/emulate_fake.h"
+#include <string.h>
+#include "lib/assert.h"
+
+static struct fake *fake_of(struct emul_ctxt *ctx) { return ctx->opaque; }
+
+static void note(struct fake *f, int kind, uint64_t addr, unsigned int len)
+{
+	ASSERT(f->event_count < FAKE_EVENTS);
+	f->events[f->event_count++] = (struct fake_event){ .kind = kind, .addr = addr, .len = len };
+}
+
+static enum emul_status page_fault(struct emul_ctxt *ctx, uint64_t addr, uint32_t code)
+{
+	ctx->exception = (struct emul_exception){
+		.vector = EXC_PF, .has_error_code = true, .error_code = code, .cr2 = gva(addr)
+	};
+	return EMUL_EXCEPTION;
+}
+
+static enum emul_status check(struct emul_ctxt *ctx, gva_t addr, unsigned int len, bool write)
+{
+	struct fake *f = fake_of(ctx);
+
+	for (unsigned int i = 0; i < len; i++) {
+		uint64_t a = addr.v + i, page = a >> PAGE_SHIFT;
+
+		if (a >= FAKE_MEMORY || f->absent[page])
+			return page_fault(ctx, a, write ? PFERR_WRITE : 0);
+		if (write && f->read_only[page])
+			return page_fault(ctx, a, PFERR_WRITE | PFERR_PRESENT);
+		if (f->unknown[page])
+			return EMUL_UNKNOWN;
+	}
+	return EMUL_DONE;
+}
+
+/* Only up to the end of the page, as much as a hypervisor may have at hand. */
+static enum emul_status op_fetch(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len, unsigned int *got)
+{
+	struct fake *f = fake_of(ctx);
+	unsigned int left = (unsigned int)(PAGE_SIZE - gva_offset(addr));
+
+	note(f, FAKE_FETCH, addr.v, len);
+	if (addr.v >= FAKE_MEMORY || f->absent[addr.v >> PAGE_SHIFT])
+		return page_fault(ctx, addr.v, PFERR_FETCH);
+	*got = len < left ? len : left;
+	memcpy(dst, f->memory + addr.v, *got);
+	return EMUL_DONE;
+}
+
+static enum emul_status op_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len)
+{
+	enum emul_status status = check(ctx, addr, len, false);
+
+	note(fake_of(ctx), FAKE_READ, addr.v, len);
+	if (status == EMUL_DONE)
+		memcpy(dst, fake_of(ctx)->memory + addr.v, len);
+	return status;
+}
+
+static enum emul_status op_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len)
+{
+	enum emul_status status = check(ctx, addr, len, true);
+
+	note(fake_of(ctx), FAKE_WRITE, addr.v, len);
+	if (status == EMUL_DONE)
+		memcpy(fake_of(ctx)->memory + addr.v, src, len);
+	return status;
+}
+
+static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expected, const void *desired,
+				   unsigned int len, bool *done)
+{
+	struct fake *f = fake_of(ctx);
+	enum emul_status status = check(ctx, addr, len, true);
+	uint8_t *p = f->memory + addr.v;
+
+	note(f, FAKE_CMPXCHG, addr.v, len);
+	if (status != EMUL_DONE)
+		return status;
+	if (f->contention) {
+		f->contention--;
+		p[0]++;
+	}
+	*done = memcmp(p, expected, len) == 0;
+	if (*done)
+		memcpy(p, desired, len);
+	else
+		memcpy(expected, p, len);
+	return EMUL_DONE;
+}
+
+static enum emul_status op_probe(struct emul_ctxt *ctx, gva_t addr, unsigned int len)
+{
+	note(fake_of(ctx), FAKE_PROBE, addr.v, len);
+	return check(ctx, addr, len, true);
+}
+
+static enum emul_status op_port_in(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t *val)
+{
+	note(fake_of(ctx), FAKE_IN, port, len);
+	*val = fake_of(ctx)->port_value++;
+	return EMUL_DONE;
+}
+
+static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t val)
+{
+	note(fake_of(ctx), FAKE_OUT, port, len);
+	fake_of(ctx)->port_value = val;
+	return EMUL_DONE;
+}
+
+static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct segment *out)
+{
+	*out = fake_of(ctx)->segments[s];
+}
+
+static const struct emul_ops ops = {
+	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg, .probe_write = op_probe,
+	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment,
+};
+
+void fake_open(struct fake *f, enum emul_mode mode)
+{
+	uint32_t db = mode == EMUL_MODE_32 ? SEGMENT_DB : 0;
+	uint32_t limit = mode == EMUL_MODE_16 ? 0xffff : 0xffffffff;
+
+	memset(f, 0, sizeof(*f));
+	f->ctx.ops = &ops;
+	f->ctx.opaque = f;
+	f->ctx.mode = mode;
+	f->ctx.regs.rip = FAKE_CODE;
+	f->ctx.regs.gpr[GPR_RSP] = FAKE_STACK;
+	f->ctx.regs.rflags = X86_EFLAGS_FIXED;
+	for (unsigned int s = 0; s < SEG_COUNT; s++) /* accessed data, writable; code, readable */
+		f->segments[s] = (struct segment){
+			.selector = (uint16_t)(8 * s + 8), .access = 0x93 | db, .limit = limit
+		};
+	f->segments[SEG_CS].access = 0x9b | db | (mode == EMUL_MODE_64 ? SEGMENT_L : 0);
+}
+
+enum emul_status fake_step(struct fake *f, const void *code, unsigned int len)
+{
+	memcpy(f->memory + f->ctx.regs.rip, code, len);
+	f->event_count = 0;
+	return emul_step(&f->ctx);
+}
+
+uint64_t fake_peek(const struct fake *f, uint64_t addr, unsigned int len)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, f->memory + addr, len);
+	return v;
+}
+
+void fake_poke(struct fake *f, uint64_t addr, unsigned int len, uint64_t v)
+{
+	memcpy(f->memory + addr, &v, len);
+}
+
+unsigned int fake_count(const struct fake *f, int kind)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < f->event_count; i++)
+		n += f->events[i].kind == (unsigned int)kind;
+	return n;
+}
