@@ -38,12 +38,15 @@ static uint32_t list_length(struct audit *a, const struct shadow_list *list, enu
 static void check_not_active(struct audit *a, const struct shadow_page *sp)
 {
 	const uint64_t *table = shadow_table(&a->mmu->pool, sp);
+	uint64_t differs = 0, used = 0;
 
 	audit_check(a, sp->pins == 0 && rmap_empty(&sp->parents), "I6: a free page is in use", sp->gfn.v, sp->pins);
 	for (unsigned int i = 0; i < SPTES_PER_PAGE; i++)
-		audit_check(a, table[i] == spte_not_shadowed(), "I8: a free page has an entry", i, table[i]);
+		differs |= table[i] ^ spte_not_shadowed();
 	for (unsigned int i = 0; i < ARRAY_SIZE(sp->used); i++)
-		audit_check(a, sp->used[i] == 0, "a free page has used entries", i, sp->used[i]);
+		used |= sp->used[i];
+	audit_check(a, !differs, "I8: a free page has an entry", shadow_index(&a->mmu->pool, sp), differs);
+	audit_check(a, !used, "a free page has used entries", shadow_index(&a->mmu->pool, sp), used);
 }
 
 static uint32_t pins_wanted(const struct mmu *mmu, const struct shadow_page *sp)

@@ -207,30 +207,37 @@ static void check_link(struct audit *a, const struct shadow_page *sp, const stru
 		    child_role(a, sp, e, i, child).word, child->role.word);
 }
 
+static void audit_entry(struct audit *a, const struct shadow_page *sp, unsigned int i, uint64_t spte)
+{
+	struct expectation e;
+
+	expect(&e, a->mmu, sp, i);
+	audit_check(a, e.known, "I5: shadows a table outside RAM", sp->gfn.v, spte);
+	if (!spte_present(spte)) {
+		audit_check(a, spte == spte_guest_not_present(), "I8: not present, unknown kind", sp->gfn.v, spte);
+		audit_check(a, !(e.gpte & 1), "shadowed as not present, but is", sp->gfn.v, e.gpte);
+		return;
+	}
+	audit_check(a, (spte & SPTE_ACCESSED) && !(spte & SPTE_ZERO), "malformed spte", sp->gfn.v, spte);
+	audit_check(a, e.present, "present, but the guest's entry is not", sp->gfn.v, e.gpte);
+	if (spte_is_leaf(spte))
+		check_leaf(a, sp, &e, spte);
+	else
+		check_link(a, sp, &e, i, spte);
+}
+
 void audit_table(struct audit *a, const struct shadow_page *sp)
 {
 	const uint64_t *table = shadow_table(&a->mmu->pool, sp);
-	struct expectation e;
 
-	for (unsigned int i = 0; i < SPTES_PER_PAGE; i++) {
-		bool used = (sp->used[i / 64] >> (i % 64)) & 1;
-		uint64_t spte = table[i];
+	for (unsigned int word = 0; word < ARRAY_SIZE(sp->used); word++) {
+		uint64_t used = sp->used[word];
 
-		if (spte == spte_not_shadowed() && !used)
-			continue;
-		audit_check(a, used && spte != spte_not_shadowed(), "bitmap of used entries is wrong", i, spte);
-		expect(&e, a->mmu, sp, i);
-		audit_check(a, e.known, "I5: shadows a table outside RAM", sp->gfn.v, spte);
-		if (!spte_present(spte)) {
-			audit_check(a, spte == spte_guest_not_present(), "I8: not present, unknown kind", sp->gfn.v, spte);
-			audit_check(a, !(e.gpte & 1), "shadowed as not present, but is", sp->gfn.v, e.gpte);
-			continue;
+		for (unsigned int i = word * 64; i < word * 64 + 64; i++, used >>= 1) {
+			if ((table[i] != spte_not_shadowed()) != (used & 1))
+				audit_check(a, false, "bitmap of used entries is wrong", i, table[i]);
+			else if (used & 1)
+				audit_entry(a, sp, i, table[i]);
 		}
-		audit_check(a, (spte & SPTE_ACCESSED) && !(spte & SPTE_ZERO), "malformed spte", sp->gfn.v, spte);
-		audit_check(a, e.present, "present, but the guest's entry is not", sp->gfn.v, e.gpte);
-		if (spte_is_leaf(spte))
-			check_leaf(a, sp, &e, spte);
-		else
-			check_link(a, sp, &e, i, spte);
 	}
 }
