@@ -18,6 +18,9 @@
 
 #define GPTE_DIRTY (1ull << 6)
 
+/* Entries of a direct page that are filled by one fault. */
+#define NEIGHBOURS 16u
+
 uint64_t mmu_read_gpte(const struct memslot *slot, gfn_t gfn, unsigned int offset, unsigned int size)
 {
 	const uint8_t *table = port_hpa_to_va(pfn_to_hpa(memslot_pfn(slot, gfn)));
@@ -203,19 +206,50 @@ static bool descend(struct descent *d)
 	return true;
 }
 
+/* What the slot and the trackers leave of the guest's rights to @g. */
+static uint32_t page_rights(const struct descent *d, gfn_t g)
+{
+	uint32_t rights = d->access | ACCESS_READ;
+
+	if (!d->open)
+		rights &= mmu_tracked_rights(d->slot, g);
+	if (d->slot->flags & MEMSLOT_READONLY)
+		rights &= ~ACCESS_WRITE;
+	return rights;
+}
+
+/* A direct page needs no further look at the guest's tables: fill the
+ * neighbours too. They are what a loop touches next, and come one by one when
+ * a tracked page has split a large mapping. */
+static void fill_neighbours(const struct descent *d)
+{
+	struct mmu *mmu = d->v->mmu;
+	uint64_t *table = shadow_table(&mmu->pool, d->sp);
+	unsigned int first = spte_index(d->f->addr, 1) & ~(NEIGHBOURS - 1);
+
+	for (unsigned int i = first; i < first + NEIGHBOURS; i++) {
+		gfn_t g = shadow_direct_gfn(d->sp, i);
+		uint32_t rights;
+
+		if (spte_present(table[i]) || !memslot_contains(d->slot, g))
+			continue;
+		rights = page_rights(d, g);
+		if (is_logged_clean(d->slot, g))
+			rights &= ~ACCESS_WRITE;
+		if (rights & ACCESS_READ)
+			spte_set(mmu, &table[i], spte_make_leaf(memslot_pfn(d->slot, g), rights, 1));
+	}
+}
+
 static enum fault_result set_leaf(const struct descent *d)
 {
 	struct mmu *mmu = d->v->mmu;
 	int level = d->sp->role.level;
 	uint64_t *sptep = &shadow_table(&mmu->pool, d->sp)[spte_index(d->f->addr, level)];
-	uint32_t rights = d->access | ACCESS_READ, needed = needed_rights(d->f);
+	/* Asked anew: the path may have write-protected the very page. */
+	uint32_t rights = page_rights(d, d->gfn), needed = needed_rights(d->f);
 	uint64_t spte;
 
-	/* Anew: the path may have write-protected the very page. */
-	if (!d->open)
-		rights &= mmu_tracked_rights(d->slot, d->gfn);
-	if (d->slot->flags & MEMSLOT_READONLY)
-		rights &= ~ACCESS_WRITE;
 	/* The user bit is not ours to judge: the walk has. */
 	if (needed & ~rights & (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC))
 		return FAULT_EMULATE;
@@ -230,6 +264,8 @@ static enum fault_result set_leaf(const struct descent *d)
 		return FAULT_SPURIOUS;
 	spte_set(mmu, sptep, spte);
 	mmu->stats.fills++;
+	if (d->sp->role.direct && level == PG_LEVEL_4K && !d->open)
+		fill_neighbours(d);
 	return FAULT_FIXED;
 }
 

@@ -6,8 +6,9 @@
  * guest entries it touches.
  *
  * A page that is written again and again without being used as a table has
- * most likely been freed and reused: its shadow pages are zapped, which lifts
- * the write protection, so that it costs nothing from there on.
+ * most likely been freed and reused, and one that nothing points to almost
+ * certainly: its shadow pages are zapped, which lifts the write protection, so
+ * that it costs nothing from there on.
  * Lock: taken here.
  */
 #include <string.h>
@@ -96,6 +97,13 @@ static void update(struct mmu *mmu, struct shadow_page *sp, const struct memslot
 	}
 }
 
+/* Nothing points to the table any more, and it cannot be a root of the guest
+ * (level 4, level 2 of 4-byte tables) that is not in use just now. */
+static bool is_orphan(const struct shadow_page *sp)
+{
+	return rmap_empty(&sp->parents) && sp->role.level != 4 && (sp->role.level != 2 || sp->role.cr4_pae);
+}
+
 /* Is this how a page is written that is no table any more? */
 static bool is_flooded(struct shadow_page *sp, const struct page_track_write *w)
 {
@@ -105,7 +113,7 @@ static bool is_flooded(struct shadow_page *sp, const struct page_track_write *w)
 
 	if (sp->pins || w->writer == WRITER_WALKER)
 		return false;
-	if (first != last || (w->len < 4 && !is_flag_byte))
+	if (is_orphan(sp) || first != last || (w->len < 4 && !is_flag_byte))
 		return true;
 	return ++sp->writes >= FLOOD_WRITES;
 }

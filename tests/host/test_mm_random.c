@@ -500,11 +500,29 @@ static void make_pdpt(uint64_t cr3)
 		write_gpte(gpa((cr3 & ~31ull) + i * 8), some_gfn() << 12 | chance(85), 8, WRITER_EMULATOR);
 }
 
+/* The same tables under other rules. */
+static void toggle_bit(struct mmu_vcpu *v)
+{
+	struct guest_paging p = v->paging;
+
+	switch (below(5)) {
+	case 0: case 1: p.cr0 ^= X86_CR0_WP; break;
+	case 2: p.cr4 ^= X86_CR4_SMEP; break;
+	case 3: p.cr4 ^= X86_CR4_SMAP; break;
+	default: p.efer ^= EFER_NXE; break;
+	}
+	check(mmu_set_paging(v, &p) == 0, "no root can be made");
+}
+
 static void set_paging(struct mmu_vcpu *v)
 {
 	struct guest_paging p = v->paging;
 	unsigned int mode = (unsigned int)below(4);
 
+	if (chance(35)) {
+		toggle_bit(v);
+		return;
+	}
 	p.cr3 = (chance(96) ? below(TABLE_PAGES) : some_gfn()) << 12;
 	if (chance(40))
 		mode = 4; /* CR3 alone */
