@@ -401,7 +401,8 @@ static void repair(const struct mmu_vcpu *v, const struct guest_walk *walk)
 
 	if (walk->level == 0 || (walk->top_level == 3 && walk->level == 3))
 		return;
-	write_gpte(walk->gpte_gpa[walk->level], frame << 12 | 7 | below(4) << 5, size, WRITER_EMULATOR);
+	write_gpte(walk->gpte_gpa[walk->level], frame << 12 | 5 | (chance(60) ? 2 : 0) | below(4) << 5, size,
+		   WRITER_EMULATOR);
 }
 
 /* True: run the access again. */
