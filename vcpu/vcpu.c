@@ -38,11 +38,13 @@ int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 	msr_init(&v->msrs);
 
 	err = mmu_vcpu_init(&v->mmu, c->mmu, v->cpuid.maxphyaddr, v->cpuid.has_1g_pages);
+	if (!err) {
+		err = v->backend->create(v);
+		if (err)
+			mmu_vcpu_destroy(&v->mmu);
+	}
 	if (err)
-		return err;
-	err = v->backend->create(v);
-	if (err)
-		mmu_vcpu_destroy(&v->mmu);
+		v->backend = NULL; /* so that an owner can tell */
 	return err;
 }
 

@@ -161,7 +161,7 @@ struct vcpu_config {
 };
 
 /* Everything off, registers zero: a reset function must follow.
- * -ENOMEM; nothing to undo on error. */
+ * -ENOMEM; on error there is nothing to undo and v->backend is NULL. */
 must_check int vcpu_init(struct vcpu *v, const struct vcpu_config *c);
 void vcpu_destroy(struct vcpu *v);
 

@@ -137,13 +137,11 @@ static enum vcpu_action on_step_over(struct vcpu *v)
 
 static enum vcpu_action on_triple_fault(struct vcpu *v)
 {
-	vcpu_dump(v);
 	return vcpu_stop(v, VCPU_STOP_TRIPLE_FAULT, 0, "a fault while a double fault was delivered");
 }
 
 static enum vcpu_action on_task_switch(struct vcpu *v)
 {
-	vcpu_dump(v);
 	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, (uint32_t)qualification(), "a hardware task switch");
 }
 
@@ -217,13 +215,11 @@ static enum vcpu_action on_invalid_state(struct vcpu *v)
 		check = "none of our checks says why";
 	log_error("%s: VM entry refused: guest state: %s (qualification %llu)", v->name, check,
 		  (unsigned long long)qualification());
-	vcpu_dump(v);
 	return vcpu_stop(v, VCPU_STOP_INVALID_STATE, EXIT_REASON_INVALID_STATE, check);
 }
 
 static enum vcpu_action on_entry_failure(struct vcpu *v)
 {
-	vcpu_dump(v);
 	return vcpu_stop(v, VCPU_STOP_INVALID_STATE, vmx_of(v)->exit_reason,
 			 vmx_exit_name(vmx_of(v)->exit_reason));
 }
@@ -291,7 +287,6 @@ static enum vcpu_action unhandled(struct vcpu *v, uint32_t reason)
 {
 	log_error("%s: no handler for VM exit %u (%s), qualification 0x%llx", v->name, reason,
 		  vmx_exit_name(reason), (unsigned long long)qualification());
-	vcpu_dump(v);
 	return vcpu_stop(v, VCPU_STOP_UNHANDLED_EXIT, reason, vmx_exit_name(reason));
 }
 

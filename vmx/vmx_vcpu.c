@@ -561,10 +561,8 @@ static enum vcpu_action vmx_run(struct vcpu *v)
 	if (vmx_cpu.debug || !x->launched) {
 		const char *check = vmx_check_current(v);
 
-		if (check) {
-			vcpu_dump(v);
+		if (check)
 			return vcpu_stop(v, VCPU_STOP_INVALID_STATE, 0, check);
-		}
 	}
 	how = vmx_enter(&v->regs, x->launched);
 	if (how)
