@@ -99,7 +99,7 @@ static const struct option table[] = {
     {"quiet", NULL, "print errors and the end of each VM only", set_quiet},
     {"console", "com1|com2|com3|com4|none[,BAUD]", "serial console, 115200 baud at most (com1,115200)",
      set_console},
-    {"shadow", "PAGES", "shadow pages a VM may use at a time, 64 to 1048576 (4096)", set_shadow},
+    {"shadow", "PAGES", "shadow pages a VM may use at a time, 64 to 1048576 (one for 32 pages of its memory)", set_shadow},
 };
 
 /* The row of @word, and its value when it has one. */

@@ -15,10 +15,10 @@ struct options {
 	bool quiet;             /* errors and the end of a VM only */
 	uint16_t console_port;  /* I/O base of the UART, 0: no serial console */
 	uint32_t console_baud;
-	uint32_t shadow_pages;  /* quota of a VM that names none */
+	uint32_t shadow_pages;  /* quota of a VM that names none; 0: by its memory */
 };
 
-#define OPTIONS_SHADOW_PAGES_DEFAULT 4096
+#define OPTIONS_SHADOW_PAGES_DEFAULT 0 /* by the VM's memory: vm_shadow_pages() */
 #define OPTIONS_SHADOW_PAGES_MIN 64
 #define OPTIONS_SHADOW_PAGES_MAX (1u << 20)
 

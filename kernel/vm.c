@@ -19,6 +19,10 @@
 #include "mm/port.h"
 #include "vmx/vmx.h"
 
+/* The quota of shadow pages where nobody named one. */
+#define PAGES_PER_SHADOW_PAGE 32
+#define SHADOW_PAGES_LEAST 512
+
 enum { SLOT_LOW, SLOT_FIRMWARE, SLOT_HIGH, SLOT_ABOVE_4G };
 
 static uint64_t guest_now(void *ctx)
@@ -138,21 +142,40 @@ static int load(struct vm *vm, const struct guest_layout *l)
 	return vcpu_reset(&vm->vcpu, &s);
 }
 
-static void vm_free(struct vm *vm)
+/* The translations, and the counts they hold. */
+static void drop_shadows(struct vm *vm)
 {
 	if (vm->vcpu.backend)
 		vcpu_destroy(&vm->vcpu);
+	if (vm->mmu.host.flush)
+		mmu_zap_all(&vm->mmu);
+}
+
+static void vm_free(struct vm *vm)
+{
 	if (vm->mmu.host.flush)
 		mmu_destroy(&vm->mmu);
 	memory_guest_free(vm->ram, vm->ram_bytes);
 	mem_free(vm, sizeof(*vm));
 }
 
+static uint32_t vm_shadow_pages(const struct vm_config *config)
+{
+	uint64_t pages = config->memory >> PAGE_SHIFT;
+
+	if (config->shadow_pages)
+		return config->shadow_pages;
+	pages /= PAGES_PER_SHADOW_PAGE;
+	return pages < SHADOW_PAGES_LEAST ? SHADOW_PAGES_LEAST :
+	       pages > MMU_SHADOW_PAGES_MAX ? MMU_SHADOW_PAGES_MAX : (uint32_t)pages;
+}
+
 /* One step of the creation, for the message when it fails. */
 static const char *build(struct vm *vm)
 {
 	const struct mmu_config mc = {
-		.shadow_pages = vm->config->shadow_pages,
+		.shadow_pages = vm_shadow_pages(vm->config),
+		.hash_key = rdtsc(),
 		.host = { .maxphyaddr = cpu_maxphyaddr(), .flush = guest_flush, .ctx = vm },
 	};
 	struct guest_layout layout;
@@ -189,8 +212,10 @@ struct vm *vm_create(const struct vm_config *config, unsigned int index)
 	}
 	if (wrong) {
 		log_error("vm \"%s\" is not started: %s", config->name, wrong);
-		if (vm)
+		if (vm) {
+			drop_shadows(vm);
 			vm_free(vm);
+		}
 		return NULL;
 	}
 	log_info("vm \"%s\": %lu MiB, %lu KiB of host memory beside", config->name,
@@ -272,6 +297,8 @@ void vm_destroy(struct vm *vm)
 	uint64_t before = vm->free_pages_before, now;
 
 	report(vm);
+	drop_shadows(vm);
+	log_info("vm \"%s\": track counts without its shadow tables: %lu", name, tracked_total(vm));
 	vm_free(vm);
 	now = memory_free_pages();
 	log_info("vm \"%s\": gone, %lu of %lu free pages are back", name, now, before);

@@ -75,16 +75,23 @@ int mmu_init(struct mmu *mmu, const struct mmu_config *cfg)
 	return 0;
 }
 
-void mmu_destroy(struct mmu *mmu)
+void mmu_zap_all(struct mmu *mmu)
 {
 	struct shadow_page *sp;
-	int err = page_tracker_unregister(&mmu->mem.track, &mmu->tracker);
 
-	ASSERT(!err && TAILQ_EMPTY(&mmu->vcpus));
+	ASSERT(TAILQ_EMPTY(&mmu->vcpus));
 	spin_lock(&mmu->lock);
 	while ((sp = TAILQ_FIRST(&mmu->pool.active)) != NULL)
 		shadow_zap(mmu, sp);
 	mmu_unlock(mmu);
+}
+
+void mmu_destroy(struct mmu *mmu)
+{
+	int err = page_tracker_unregister(&mmu->mem.track, &mmu->tracker);
+
+	ASSERT(!err);
+	mmu_zap_all(mmu);
 	memslots_destroy(&mmu->mem.slots);
 	shadow_pool_destroy(&mmu->pool);
 }

@@ -87,6 +87,9 @@ struct mmu_vcpu {
 
 /* -ENOMEM, -EINVAL (quota too small); nothing to undo on error. */
 must_check int mmu_init(struct mmu *mmu, const struct mmu_config *cfg);
+/* Frees every shadow page, and gives back the counts they hold. All vCPUs
+ * must be gone. */
+void mmu_zap_all(struct mmu *mmu);
 /* All vCPUs must be gone, and all trackers unregistered. Frees every shadow page and slot; not the guest's
  * memory itself, which belongs to whoever made the slots. */
 void mmu_destroy(struct mmu *mmu);
