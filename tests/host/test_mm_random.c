@@ -513,6 +513,8 @@ static void toggle_bit(struct mmu_vcpu *v)
 	default: p.efer ^= EFER_NXE; break;
 	}
 	check(mmu_set_paging(v, &p) == 0, "no root can be made");
+	for (int i = 0; i < 6; i++)
+		touch(v);
 }
 
 static void set_paging(struct mmu_vcpu *v)
