@@ -36,8 +36,8 @@ image: $(IMAGE)
 # The guest's DSDT as a C array (the only include that is made, not written).
 $(B)/gen/dsdt.h: devices/dsdt.asl
 	@mkdir -p $(@D)
-	iasl -vs -p $(B)/gen/dsdt -tc $< >$(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
-	sed -n 's/^unsigned char/static const unsigned char/; /static/,/};/p' $(B)/gen/dsdt.hex >$@.new && mv $@.new $@
+	@echo "  ASL   $@"; iasl -vs -p $(B)/gen/dsdt -tc $< >$(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
+	@sed -n 's/^unsigned char/static const unsigned char/; /static/,/};/p' $(B)/gen/dsdt.hex >$@.new && mv $@.new $@
 
 $(B)/image/devices/acpi.o $(B)/host-gcc/devices/acpi.o $(B)/host-clang/devices/acpi.o $(B)/fuzz/devices/acpi.o: $(B)/gen/dsdt.h
 
@@ -66,17 +66,153 @@ $(H)/%.o: %.c
 
 $(HOST_LIB): $(PURE_SRC:%.c=$(H)/%.o) $(HOST_SUPPORT_SRC:%.c=$(H)/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR    $@"; ar rcs $@ $^
 
 $(HOST_TESTS): $(H)/%: $(H)/tests/host/%.o $(HOST_LIB)
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -Wl,--start-group $(HOST_LIB) -Wl,--end-group -lcmocka $(HOST_LIBS_$*)
+	@echo "  LD    $@"; $(HOST_CC) $(HOST_CFLAGS) -o $@ $< -Wl,--start-group $(HOST_LIB) -Wl,--end-group -lcmocka $(HOST_LIBS_$*)
 
 HOST_LIBS_test_emulate_zydis := -lZydis
 
 host-test: $(HOST_TESTS)
 	@set -e; for t in $(HOST_TESTS); do echo "== $$t"; $$t; done
 
+# ---- the ISO, and machines to run it on: tools/run --help --------------------
+JOBS := $(shell nproc)
+AGAIN := $(MAKE) --no-print-directory -j$(JOBS)
+ISO := $(B)/spoor.iso
+GUEST_LINUX := $(B)/guests/cloud/vmlinuz
+GUEST_INITRD := $(B)/guests/initrd
+RUN ?=
+
+.PHONY: deps iso run run-bochs run-kvm guests-linux
+
+deps:
+	@sh tools/install-deps run
+
+iso: deps
+	@$(AGAIN) $(ISO)
+
+run: iso
+	@/usr/bin/python3 tools/run $(RUN) $(ISO)
+
+run-bochs: iso
+	@/usr/bin/python3 tools/run --machine bochs $(RUN) $(ISO)
+
+run-kvm: iso
+	@/usr/bin/python3 tools/run --machine kvm $(RUN) $(ISO)
+
+$(ISO): $(IMAGE) guests/grub.cfg tools/mkiso $(GUEST_LINUX) $(GUEST_INITRD)
+	@echo "Making $@"
+	@tools/mkiso -o $@ -c guests/grub.cfg spoor.elf=$(IMAGE) vmlinuz=$(GUEST_LINUX) initrd=$(GUEST_INITRD)
+
+guests-linux: $(B)/guests/cloud/vmlinuz $(B)/guests/full/vmlinuz $(GUEST_INITRD)
+
+$(B)/guests/%/vmlinuz: guests/fetch-linux
+	@guests/fetch-linux $* $(@D) && touch $@
+
+$(B)/guests/tsc: guests/tsc.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"; $(CC) -O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
+		-fno-asynchronous-unwind-tables -fcf-protection=none -Wl,--build-id=none -s -o $@ $<
+
+$(GUEST_INITRD): guests/mkinitramfs guests/init $(B)/guests/tsc
+	@/usr/bin/python3 guests/mkinitramfs --init guests/init --add tsc=$(B)/guests/tsc -o $@
+
+# ---- tests: tests/run.py sums all suites and ends with "N passed, N failed" ---
+.PHONY: test-deps dev-deps test-all test-host test-build
+
+test-deps:
+	@sh tools/install-deps test
+
+dev-deps:
+	@sh tools/install-deps dev
+
+test-build:
+	@$(AGAIN) HOST_CC=gcc host-tests
+	@$(AGAIN) HOST_CC=clang host-tests
+	@$(AGAIN) image guests-linux
+	@$(AGAIN) -f tests/guest/Makefile
+
+.PHONY: host-tests
+host-tests: $(HOST_TESTS)
+
+test: test-deps
+	@$(AGAIN) test-build
+	@/usr/bin/python3 tests/run.py $(TESTS)
+
+test-all: test-deps
+	@$(AGAIN) test-build
+	@/usr/bin/python3 tests/run.py --all $(TESTS)
+
+test-host: test-deps
+	@$(AGAIN) HOST_CC=gcc host-tests
+	@$(AGAIN) HOST_CC=clang host-tests
+	@/usr/bin/python3 tests/run.py --host $(TESTS)
+
+# ---- fuzzing: one libFuzzer program for each tests/fuzz/fuzz_*.c --------------
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS := $(filter-out -Werror,$(COMMON)) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJ := $(PURE_SRC:%.c=$(B)/fuzz/%.o) $(HOST_SUPPORT_SRC:%.c=$(B)/fuzz/%.o)
+FUZZ ?= $(notdir $(FUZZERS))
+.PHONY: fuzz fuzz-build
+
+$(B)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(B)/fuzz/libspoor.a: $(FUZZ_OBJ)
+	@rm -f $@
+	@echo "  AR    $@"; ar rcs $@ $^
+
+$(FUZZERS): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspoor.a
+	@echo "  LD    $@"; clang $(FUZZ_CFLAGS) -o $@ $< -Wl,--start-group $(B)/fuzz/libspoor.a -Wl,--end-group
+
+fuzz-build: $(FUZZERS)
+
+# What is found grows in build/fuzz/corpus; tests/fuzz/corpus keeps what is worth keeping.
+fuzz: dev-deps
+	@$(AGAIN) fuzz-build
+	@set -e; for f in $(FUZZ); do \
+		mkdir -p $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; echo "== $$f, $(FUZZ_SECONDS) s"; \
+		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; done
+
+# ---- checks -------------------------------------------------------------------
+SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/fuzz tests/guest tests/guest/rt guests,$(wildcard $(f)/*.c) $(wildcard $(f)/*.h))
+.PHONY: lint format format-check check-layers check-headers coverage
+
+check-layers:
+	@/usr/bin/python3 tools/check-layers
+
+check-headers: $(B)/gen/dsdt.h
+	@sh tools/check-headers
+
+lint: dev-deps check-layers check-headers
+	@sh tools/lint
+
+format: dev-deps
+	clang-format -i $(SOURCES)
+
+format-check: dev-deps
+	@clang-format --dry-run -Werror $(SOURCES)
+
+COVERAGE := $(B)/coverage
+coverage: dev-deps
+	@$(AGAIN) B=$(COVERAGE) HOST_CC=gcc HOST_CFLAGS='$(filter-out -I$(B)/gen,$(COMMON)) -I$(COVERAGE)/gen -O0 --coverage' host-tests
+	@cd $(COVERAGE) && for t in host-gcc/test_*; do case $$t in *.*) ;; *) SPOOR_STEPS=20000 SPOOR_OPS=20000 ./$$t >$$t.log 2>&1 || tail -5 $$t.log ;; esac; done
+	@gcovr -r . --object-directory $(COVERAGE) -e tests/ --html-details $(COVERAGE)/index.html --print-summary
+
+# ---- help ---------------------------------------------------------------------
+help:
+	@cat tools/help.txt
+
+# What was fetched stays; `make distclean` removes it too.
+.PHONY: distclean
 clean:
+	@[ ! -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name guests -exec rm -rf {} +
+
+distclean:
 	rm -rf $(B)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
