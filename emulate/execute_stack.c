@@ -201,7 +201,8 @@ enum emul_status exec_ret(struct exec *x)
 }
 
 /* What enter pushes: rbp; with nesting level 1 the new frame pointer too.
- * Deeper nesting copies frame pointers and is left to the processor. */
+ * Deeper nesting copies frame pointers and is left to the processor, and so is
+ * an operand narrower than the stack pointer, on which vendors differ. */
 enum emul_status exec_enter(struct exec *x)
 {
 	unsigned int size = x->insn.op_size, level = x->insn.imm2 & 31;
@@ -212,7 +213,7 @@ enum emul_status exec_enter(struct exec *x)
 	uint64_t sp;
 	gva_t addr;
 
-	if (level > 1)
+	if (level > 1 || size != width)
 		return EMUL_UNKNOWN;
 	memcpy(bytes + level * size, &x->regs.gpr[GPR_RBP], size);
 	if (level == 1)
