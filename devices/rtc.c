@@ -192,7 +192,8 @@ static bool rtc_alarm_unit(const struct rtc *r, unsigned int reg, unsigned int v
 }
 
 /* The first @v in @from..@limit-1 that matches the alarm, or @limit. */
-static unsigned int rtc_alarm_next(const struct rtc *r, unsigned int reg, unsigned int from, unsigned int limit)
+static unsigned int rtc_alarm_next(const struct rtc *r, unsigned int reg, unsigned int from,
+				   unsigned int limit)
 {
 	while (from < limit && !rtc_alarm_unit(r, reg, from))
 		from++;

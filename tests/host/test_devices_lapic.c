@@ -103,7 +103,8 @@ static void one_shot_timer(void **state)
 static void dividers(void **state)
 {
 	static const struct { uint8_t code, by; } row[] = {
-		{ 0x0, 2 }, { 0x1, 4 }, { 0x2, 8 }, { 0x3, 16 }, { 0x8, 32 }, { 0x9, 64 }, { 0xA, 128 }, { 0xB, 1 },
+		{ 0x0, 2 }, { 0x1, 4 }, { 0x2, 8 }, { 0x3, 16 },
+		{ 0x8, 32 }, { 0x9, 64 }, { 0xA, 128 }, { 0xB, 1 },
 	};
 	struct fixture *f = *state;
 
@@ -394,9 +395,49 @@ static void lint0_passes_or_masks_the_8259(void **state)
 	assert_true(platform_nmi_take(&f->p, 0));
 }
 
+/* The 8259 in automatic EOI mode has the next request as soon as one is
+ * acknowledged; its INT falls in between, and LINT0 sees an edge for each. */
+static void every_8259_request_is_an_edge_at_lint0(void **state)
+{
+	struct fixture *f = *state;
+
+	enable(f);
+	pic_setup(f, 0);
+	outb(f, 0x20, 0x11);
+	outb(f, 0x21, 0x30);
+	outb(f, 0x21, 4);
+	outb(f, 0x21, 3);
+	outb(f, 0x21, 0);
+	apic_write(f, LINT0, 0x0400);
+	pic_set_irq(&f->p.pic, 3, true);
+	pic_set_irq(&f->p.pic, 4, true);
+	assert_true(platform_nmi_take(&f->p, 0));
+	assert_int_equal(pic_acknowledge(&f->p.pic), 0x33);
+	assert_true(platform_nmi_take(&f->p, 0));
+	assert_int_equal(pic_acknowledge(&f->p.pic), 0x34);
+	assert_false(platform_nmi_take(&f->p, 0));
+}
+
+static void illegal_vector_from_a_local_source(void **state)
+{
+	struct fixture *f = *state;
+
+	enable(f);
+	apic_write(f, TIMER, 0x0F);
+	apic_write(f, INITIAL, 100);
+	run_until(f, 100);
+	assert_int_equal(take(f), 0xFE);
+	apic_write(f, EOI, 0);
+	assert_int_equal(take(f), -EAGAIN);
+	assert_int_equal(apic_read(f, IRR), 0);
+	apic_write(f, ESR, 0);
+	assert_int_equal(apic_read(f, ESR), 0x40);
+}
+
 static void apic_base_transitions(void **state)
 {
-	static const uint32_t off = 0, on = APIC_BASE_EN, x2 = APIC_BASE_EN | APIC_BASE_EXTD, bad = APIC_BASE_EXTD;
+	static const uint32_t off = 0, on = APIC_BASE_EN, bad = APIC_BASE_EXTD,
+			      x2 = APIC_BASE_EN | APIC_BASE_EXTD;
 	static const struct { uint32_t from, to; bool ok; } row[] = {
 		{ off, off, true }, { off, on, true },  { off, x2, false }, { off, bad, false },
 		{ on, off, true },  { on, on, true },   { on, x2, true },   { on, bad, false },
@@ -462,12 +503,14 @@ static void x2apic_registers(void **state)
 
 static void x2apic_faults(void **state)
 {
-	static const uint32_t read_only[] = { 0x802, 0x803, 0x80A, 0x80D, 0x810, 0x817, 0x818, 0x820, 0x827, 0x839 };
-	static const uint32_t absent[] = { 0x800, 0x804, 0x809, 0x80C, 0x80E, 0x829, 0x82F, 0x831, 0x83A, 0x840, 0x8FF };
+	static const uint32_t read_only[] = { 0x802, 0x803, 0x80A, 0x80D, 0x810,
+					    0x817, 0x818, 0x820, 0x827, 0x839 };
+	static const uint32_t absent[] = { 0x800, 0x804, 0x809, 0x80C, 0x80E, 0x829,
+					 0x82F, 0x831, 0x83A, 0x840, 0x8FF };
 	static const struct { uint32_t msr; uint64_t val; } reserved[] = {
-		{ 0x808, 0x100 }, { 0x80B, 1 }, { 0x80F, 0x400 }, { 0x80F, 1ull << 32 }, { 0x828, 1 }, { 0x830, 0x100000 },
-		{ 0x832, 0x80000 }, { 0x832, 0x700 }, { 0x835, 0x800 }, { 0x837, 0x100 }, { 0x838, 1ull << 32 },
-		{ 0x83E, 4 }, { 0x83F, 0x100 },
+		{ 0x808, 0x100 }, { 0x80B, 1 }, { 0x80F, 0x400 }, { 0x80F, 1ull << 32 }, { 0x828, 1 },
+		{ 0x830, 0x100000 }, { 0x832, 0x80000 }, { 0x832, 0x700 }, { 0x835, 0x800 },
+		{ 0x837, 0x100 }, { 0x838, 1ull << 32 }, { 0x83E, 4 }, { 0x83F, 0x100 },
 	};
 	struct fixture *f = *state;
 
@@ -527,6 +570,8 @@ int main(void)
 		device_test(errors_gather_until_esr_is_written),
 		device_test(software_disable_masks_everything),
 		device_test(lint0_passes_or_masks_the_8259),
+		device_test(every_8259_request_is_an_edge_at_lint0),
+		device_test(illegal_vector_from_a_local_source),
 		device_test(apic_base_transitions),
 		device_test(page_follows_apic_base),
 		device_test(x2apic_registers),

@@ -87,7 +87,8 @@ static void update_in_progress_before_every_second(void **state)
 
 static void set_the_clock(struct fixture *f)
 {
-	static const uint8_t index[] = { 0, 2, 4, 7, 8, 9, CENTURY }, val[] = { 0x58, 0x59, 0x23, 0x28, 0x02, 0x24, 0x20 };
+	static const uint8_t index[] = { 0, 2, 4, 7, 8, 9, CENTURY };
+	static const uint8_t val[] = { 0x58, 0x59, 0x23, 0x28, 0x02, 0x24, 0x20 };
 
 	cmos_write(f, REG_B, cmos_read(f, REG_B) | 0x80);
 	for (unsigned int i = 0; i < ARRAY_SIZE(index); i++)

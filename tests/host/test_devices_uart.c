@@ -186,6 +186,18 @@ static void out2_gates_the_interrupt(void **state)
 	assert_int_equal(take(f), VECTOR);
 }
 
+static void loopback_keeps_the_interrupt_inside(void **state)
+{
+	struct fixture *f = *state;
+
+	only_irq4(f);
+	put(f, UART_MCR, UART_MCR_LOOP | UART_MCR_OUT2);
+	put(f, UART_IER, UART_IER_THRI);
+	assert_int_equal(take(f), -EAGAIN);
+	put(f, UART_MCR, UART_MCR_OUT2);
+	assert_int_equal(take(f), VECTOR);
+}
+
 /* A driver that acknowledges, writes without reading the IIR, and waits for
  * the next edge. */
 static void every_write_makes_a_new_edge(void **state)
@@ -249,6 +261,7 @@ int main(void)
 		device_test(trigger_level_tells_data_from_timeout),
 		device_test(interrupt_priorities),
 		device_test(out2_gates_the_interrupt),
+		device_test(loopback_keeps_the_interrupt_inside),
 		device_test(every_write_makes_a_new_edge),
 		device_test(fast_typing_is_not_lost),
 		device_test(input_waits_on_the_wire_in_loopback),
