@@ -232,8 +232,9 @@ static void madt_fill(struct madt *m, unsigned int vcpus)
 	m->ioapic = (struct madt_ioapic){ .type = MADT_IOAPIC, .length = sizeof(m->ioapic), .id = IOAPIC_ID,
 					  .address = IOAPIC_DEFAULT_BASE };
 	m->timer = (struct madt_override){ MADT_OVERRIDE, sizeof(m->timer), 0, 0, 2, 0 };
-	m->sci = (struct madt_override){ .type = MADT_OVERRIDE, .length = sizeof(m->sci), .source = ACPI_SCI_IRQ,
-					 .interrupt = ACPI_SCI_IRQ, .flags = MADT_ACTIVE_HIGH_LEVEL };
+	m->sci = (struct madt_override){ .type = MADT_OVERRIDE, .length = sizeof(m->sci),
+					 .source = ACPI_SCI_IRQ, .interrupt = ACPI_SCI_IRQ,
+					 .flags = MADT_ACTIVE_HIGH_LEVEL };
 	m->nmi = (struct madt_lapic_nmi){ MADT_LAPIC_NMI, sizeof(m->nmi), MADT_ALL_CPUS, 0, NMI_LINT };
 	for (unsigned int i = 0; i < vcpus; i++)
 		m->lapic[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(m->lapic[i]), (uint8_t)i, (uint8_t)i,
