@@ -233,6 +233,19 @@ static void no_event_crosses_a_page(void **state)
 	assert_int_equal(seen.last.gpa.v + seen.last.len, G(19, 0).v); /* 19 is not tracked */
 }
 
+/* A page-table entry in the middle of a long write is in one event. */
+static void long_writes_are_cut_between_aligned_units(void **state)
+{
+	static const uint8_t big[600] = { 1 };
+
+	track(16);
+	for (unsigned int offset = 1; offset < 64; offset++) {
+		assert_int_equal(guest_write(&m, G(16, offset), big, sizeof(big), WRITER_DEVICE), 0);
+		assert_int_equal(seen.last.gpa.v % 8, 0);
+		assert_int_equal(seen.last.gpa.v + seen.last.len, G(16, offset + sizeof(big)).v);
+	}
+}
+
 static void only_the_write_mode_tells(void **state)
 {
 	struct memslot *slot = memslot_find(&m.slots, gfn(16));
@@ -303,6 +316,7 @@ int main(void)
 		T(lesson_09_every_writer_is_told),
 		T(lesson_28_one_store_is_one_event),
 		T(no_event_crosses_a_page),
+		T(long_writes_are_cut_between_aligned_units),
 		T(only_the_write_mode_tells),
 		T(cmpxchg_at_all_lengths),
 		T(cmpxchg_shapes_are_checked),

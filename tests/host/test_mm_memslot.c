@@ -185,6 +185,9 @@ static void move_keeps_the_order_and_refuses_overlap(void **state)
 	assert_int_equal(memslot_move(&s, 0, gfn(95)), -EEXIST);
 	assert_int_equal(memslot_move(&s, 0, gfn(109)), -EEXIST);
 	assert_int_equal(memslot_move(&s, 1, gfn(191)), -EEXIST);
+	assert_int_equal(create(3, 210, 10), 0);
+	assert_int_equal(memslot_move(&s, 3, gfn(205)), -EEXIST); /* it lies between itself and 2 */
+	assert_int_equal(memslot_delete(&s, 3), 0);
 	assert_int_equal(memslot_move(&s, 0, gfn((1ull << 40) - 9)), -EINVAL);
 	assert_int_equal(memslot_move(&s, 0, gfn(UINT64_MAX - 3)), -EINVAL);
 	assert_int_equal(memslot_find(&s, gfn(0))->id, 0);
