@@ -363,7 +363,9 @@ static void add_run(struct page_alloc *a, uint64_t page, uint64_t end)
 	words = port_hpa_to_va(pfn_to_hpa(pfn(page)));
 	for (uint64_t i = 0; i < meta * PAGE_SIZE / sizeof(*words); i++)
 		words[i] = 0;
-	*r = (struct page_region){ .base = pfn(page + meta), .npages = end - page - meta, .meta_pages = meta };
+	*r = (struct page_region){
+		.base = pfn(page + meta), .npages = end - page - meta, .meta_pages = meta,
+	};
 	cut_maps(r, words);
 	a->regions++;
 	a->stats.reserved += meta;

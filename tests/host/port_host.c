@@ -15,14 +15,16 @@
 #include "mm/port.h"
 #include "tests/host/port_host.h"
 
-/* Physical addresses are arena offsets + this: never equal to a pointer, and
- * below 4 GiB, as the PAE roots must be. */
-#define ARENA_HPA 0x10000000ull
+/* Physical addresses are arena offsets + this: never equal to a pointer. The
+ * arena lies across 4 GiB, and all but mem_zalloc_low() begins above, so that
+ * whoever needs a low page and does not say so is found out. */
+#define ARENA_HPA 0xD0000000ull
 #define ARENA_PAGES 262144u /* 1 GiB, touched on demand */
+#define ARENA_LOW_PAGES ((size_t)(((1ull << 32) - ARENA_HPA) >> PAGE_SHIFT))
 
 static uint8_t *arena;
 static uint8_t used[ARENA_PAGES]; /* 1 in use, 0 free */
-static size_t next_fit, pages_used;
+static size_t next_fit = ARENA_LOW_PAGES, next_low, pages_used;
 static long fail_in = -1;
 
 static void arena_open(void)
@@ -43,39 +45,47 @@ static bool run_is_free(size_t start, size_t n)
 	return true;
 }
 
-void *mem_zalloc(size_t bytes)
+/* The next run that fits within the first @limit pages, from *@next on. */
+static void *take_run(size_t n, size_t *next, size_t limit)
 {
-	size_t n = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
-
 	arena_open();
-	if (n == 0 || n > ARENA_PAGES || (fail_in >= 0 && fail_in-- == 0))
+	if (n == 0 || n > limit || (fail_in >= 0 && fail_in-- == 0))
 		return NULL;
-	for (size_t tries = 0; tries < ARENA_PAGES; tries++) {
-		if (next_fit + n > ARENA_PAGES)
-			next_fit = 0;
-		if (run_is_free(next_fit, n)) {
-			void *p = arena + next_fit * PAGE_SIZE;
+	for (size_t tries = 0; tries < limit; tries++) {
+		if (*next + n > limit)
+			*next = 0;
+		if (run_is_free(*next, n)) {
+			void *p = arena + *next * PAGE_SIZE;
 
-			memset(used + next_fit, 1, n);
+			memset(used + *next, 1, n);
 			pages_used += n;
-			next_fit += n;
+			*next += n;
 			ASAN_UNPOISON_MEMORY_REGION(p, n * PAGE_SIZE);
 			return memset(p, 0, n * PAGE_SIZE);
 		}
-		next_fit++;
+		++*next;
 	}
 	return NULL;
 }
 
-/* The whole arena is below 4 GiB. */
+static size_t pages_for(size_t bytes)
+{
+	return bytes / PAGE_SIZE + (bytes % PAGE_SIZE != 0);
+}
+
+void *mem_zalloc(size_t bytes)
+{
+	return take_run(pages_for(bytes), &next_fit, ARENA_PAGES);
+}
+
 void *mem_zalloc_low(size_t bytes)
 {
-	return mem_zalloc(bytes);
+	return take_run(pages_for(bytes), &next_low, ARENA_LOW_PAGES);
 }
 
 void mem_free(void *p, size_t bytes)
 {
-	size_t n = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	size_t n = pages_for(bytes);
 	size_t start;
 
 	if (!p)

@@ -49,7 +49,9 @@ static struct page_tracker tracker;
 static bool no_protect(void *mmu, gfn_t g, enum page_track_mode mode) { return false; }
 static void no_unprotect(void *mmu, gfn_t g, enum page_track_mode mode) { }
 static void no_flush(void *mmu) { }
-static const struct page_track_mmu_ops ops = { .protect = no_protect, .unprotect = no_unprotect, .flush = no_flush };
+static const struct page_track_mmu_ops ops = {
+	.protect = no_protect, .unprotect = no_unprotect, .flush = no_flush,
+};
 
 static int setup(void **state)
 {
@@ -271,7 +273,8 @@ static void cmpxchg_at_all_lengths(void **state)
 			memset(expect, 0x11, 16);
 			memset(desired, 0x22, 16);
 			seen.events = 0;
-			assert_int_equal(guest_cmpxchg(&m, G(17, offset), expect, desired, n, WRITER_EMULATOR), 0);
+			assert_int_equal(guest_cmpxchg(&m, G(17, offset), expect, desired, n, WRITER_EMULATOR),
+					 0);
 			assert_int_equal(seen.events, 1);
 			assert_int_equal(seen.last.len, n);
 			assert_memory_equal(seen.old, expect, n);

@@ -26,7 +26,9 @@ static int teardown(void **state)
 
 static int create(uint32_t id, uint64_t base, uint64_t npages)
 {
-	const struct memslot_desc d = { .id = id, .base_gfn = gfn(base), .npages = npages, .base_pfn = pfn(base) };
+	const struct memslot_desc d = {
+		.id = id, .base_gfn = gfn(base), .npages = npages, .base_pfn = pfn(base),
+	};
 
 	return memslot_create(&s, &d);
 }

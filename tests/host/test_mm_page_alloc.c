@@ -106,12 +106,13 @@ static void a_region_too_small_is_reserved(void **state)
 
 static void too_many_regions_is_an_error(void **state)
 {
-	hpa_t start = open_area(PAGE_ALLOC_REGIONS_MAX * 4 * PAGE_SIZE + 4 * PAGE_SIZE);
+	const uint64_t step = 4 * PAGE_SIZE;
+	hpa_t start = open_area((PAGE_ALLOC_REGIONS_MAX + 1) * step);
 	uint64_t i;
 
 	for (i = 0; i < PAGE_ALLOC_REGIONS_MAX; i++)
-		assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * 4 * PAGE_SIZE), 3 * PAGE_SIZE), 0);
-	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * 4 * PAGE_SIZE), 3 * PAGE_SIZE), -ENOSPC);
+		assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * step), 3 * PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, i * step), 3 * PAGE_SIZE), -ENOSPC);
 	assert_balanced();
 }
 
@@ -175,25 +176,41 @@ static void an_allocation_can_be_freed_piecemeal(void **state)
 	assert_int_equal(page_alloc(&a, free, 1, &p), 0);
 }
 
-/* The host arena is all low, so the bookkeeping of a high region cannot be
- * written there; the region is made by moving a low one. */
+/* The host arena lies across 4 GiB; a large area of it does too. */
 static void high_memory_goes_first_and_low_stays_low(void **state)
 {
-	hpa_t start = open_area(2 * MIB), p;
+	const uint64_t four_gib = 1ull << 32;
+	hpa_t start = open_area(900 * MIB), p;
 
-	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
-	assert_int_equal(page_alloc_add_region(&a, hpa_add(start, MIB), MIB), 0);
-	a.region[1].base.v += 1ull << 32; /* a multiple of the largest block: same bits */
+	assert_true(start.v < four_gib - 4 * MIB && start.v + 900 * MIB > four_gib + 4 * MIB);
+	start = hpa(four_gib - 4 * MIB);
+	assert_int_equal(page_alloc_add_region(&a, start, 8 * MIB), 0);
+	assert_int_equal(a.regions, 2);
+	assert_int_equal(page_alloc_stats(&a).total, 8 * MIB / PAGE_SIZE);
+	assert_int_equal(page_alloc_add_region(&a, hpa(four_gib - PAGE_SIZE), 2 * PAGE_SIZE), -EEXIST);
+	assert_int_equal(page_alloc(&a, 5 * MIB / PAGE_SIZE, 1, &p), -ENOMEM); /* never across */
 	assert_int_equal(page_alloc(&a, 1, 1, &p), 0);
-	assert_true(p.v >= 1ull << 32);
+	assert_true(p.v >= four_gib);
 	page_free(&a, p, 1);
-	assert_int_equal(page_alloc_low(&a, 1, 1, &p), 0);
-	assert_true(p.v < 1ull << 32);
 	while (page_alloc_low(&a, 1, 1, &p) == 0)
-		assert_true(p.v < 1ull << 32);
+		assert_true(p.v < four_gib);
+	assert_int_equal(page_alloc_low(&a, 3, 1, &p), -ENOMEM);
 	assert_int_equal(page_alloc(&a, 1, 1, &p), 0);
-	assert_true(p.v >= 1ull << 32);
-	a.region[1].base.v -= 1ull << 32;
+	assert_true(p.v >= four_gib);
+	assert_balanced();
+	while (page_alloc(&a, 1, 1, &p) == 0)
+		assert_true(p.v >= four_gib);
+	assert_int_equal(page_alloc_stats(&a).free, 0);
+}
+
+static void the_arena_gives_low_pages_when_asked(void **state)
+{
+	void *p = mem_zalloc(PAGE_SIZE), *low = mem_zalloc_low(PAGE_SIZE);
+
+	assert_true(port_va_to_hpa(low).v < 1ull << 32);
+	mem_free(p, PAGE_SIZE);
+	mem_free(low, PAGE_SIZE);
+	assert_null(mem_zalloc(SIZE_MAX));
 }
 
 /* Any mix of sizes and alignments against one byte per page. */
@@ -221,7 +238,8 @@ static void random_against_a_byte_per_page(void **state)
 			memset(owner + first, 0, held[i].n);
 			held[i].n = 0;
 		} else {
-			uint64_t n = 1 + (rng >> 20) % ((rng >> 40) % 8 ? 8 : 300), align = 1ull << (rng >> 50) % 8;
+			uint64_t n = 1 + (rng >> 20) % ((rng >> 40) % 8 ? 8 : 300);
+			uint64_t align = 1ull << (rng >> 50) % 8;
 			uint64_t first;
 
 			if (page_alloc(&a, n, align, &held[i].at))
@@ -254,6 +272,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_guest_larger_than_any_aligned_block, close_area),
 		cmocka_unit_test_teardown(an_allocation_can_be_freed_piecemeal, close_area),
 		cmocka_unit_test_teardown(high_memory_goes_first_and_low_stays_low, close_area),
+		cmocka_unit_test(the_arena_gives_low_pages_when_asked),
 		cmocka_unit_test_teardown(random_against_a_byte_per_page, close_area),
 	};
 

@@ -41,7 +41,9 @@ static struct guest_paging paging;
 static bool no_protect(void *mmu, gfn_t g, enum page_track_mode mode) { return false; }
 static void no_unprotect(void *mmu, gfn_t g, enum page_track_mode mode) { }
 static void no_flush(void *mmu) { }
-static const struct page_track_mmu_ops ops = { .protect = no_protect, .unprotect = no_unprotect, .flush = no_flush };
+static const struct page_track_mmu_ops ops = {
+	.protect = no_protect, .unprotect = no_unprotect, .flush = no_flush,
+};
 
 static int setup(void **state)
 {
@@ -136,7 +138,8 @@ static void compare(uint64_t la, uint32_t access, const struct entry *entries, u
 	print_error("cr0 %#lx cr4 %#lx efer %#lx access %#x\n", paging.cr0, paging.cr4, paging.efer, access);
 	print_error("walk: status %d error %#x level %d gfn %#lx rights %#x\n", status, w.error_code, w.level,
 		    w.gfn.v, w.access[w.level]);
-	print_error("oracle: ok %d error %#x pa %#lx w %d u %d x %d\n", r.ok, r.error_code, r.pa, r.w, r.u, r.x);
+	print_error("oracle: ok %d error %#x pa %#lx w %d u %d x %d\n", r.ok, r.error_code, r.pa, r.w, r.u,
+		    r.x);
 	fail();
 }
 
@@ -243,7 +246,8 @@ static void lesson_31_long_pdpte_and_large_pde(void **state)
 	static const uint64_t upper_bits[] = { P, W, U, NX, D };
 	static const uint64_t large_bits[] = { P, W, U, A, D, NX, 1ull << 12, 1ull << 13, 1ull << 20 };
 	struct pair t = {
-		.upper = entry_long(3), .lower = entry_long(2), .upper_base = TABLE(2), .lower_base = 0x40000000 | PS,
+		.upper = entry_long(3), .lower = entry_long(2),
+		.upper_base = TABLE(2), .lower_base = 0x40000000 | PS,
 		.upper_bits = upper_bits, .upper_n = ARRAY_SIZE(upper_bits),
 		.lower_bits = large_bits, .lower_n = ARRAY_SIZE(large_bits),
 	};
@@ -257,7 +261,8 @@ static void lesson_31_long_pml4e_and_1g_pdpte(void **state)
 	static const uint64_t upper_bits[] = { P, W, U, A, NX, PS };
 	static const uint64_t large_bits[] = { P, W, U, D, NX, 1ull << 12, 1ull << 29 };
 	struct pair t = {
-		.upper = entry_long(4), .lower = entry_long(3), .upper_base = TABLE(3), .lower_base = 1ull << 38 | PS,
+		.upper = entry_long(4), .lower = entry_long(3),
+		.upper_base = TABLE(3), .lower_base = 1ull << 38 | PS,
 		.upper_bits = upper_bits, .upper_n = ARRAY_SIZE(upper_bits),
 		.lower_bits = large_bits, .lower_n = ARRAY_SIZE(large_bits),
 	};
@@ -455,7 +460,8 @@ static void peek_checks_no_rights_and_sets_nothing(void **state)
 	for (int level = 4; level > 1; level--)
 		put(entry_long(level), TABLE(level - 1) | P);
 	put(entry_long(1), 0x7000 | P | NX);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE | PFERR_USER | WALK_PEEK), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE | PFERR_USER | WALK_PEEK),
+			 WALK_OK);
 	assert_int_equal(w.gfn.v, 7);
 	assert_int_equal(w.access[1], 0);
 	for (int level = 1; level <= 4; level++)
