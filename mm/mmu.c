@@ -61,12 +61,15 @@ int mmu_init(struct mmu *mmu, const struct mmu_config *cfg)
 {
 	int err;
 
-	*mmu = (struct mmu){ .host = cfg->host };
+	*mmu = (struct mmu){ 0 };
 	if (cfg->shadow_pages < MMU_SHADOW_PAGES_MIN || cfg->shadow_pages > MMU_SHADOW_PAGES_MAX)
 		return -EINVAL;
+	mmu->host = cfg->host;
 	err = shadow_pool_init(&mmu->pool, cfg->shadow_pages, cfg->hash_key);
-	if (err)
+	if (err) {
+		*mmu = (struct mmu){ 0 };
 		return err;
+	}
 	TAILQ_INIT(&mmu->vcpus);
 	page_track_init(&mmu->mem.track, &track_ops, mmu);
 	mmu->tracker = (struct page_tracker){ .name = "mmu", .priority = 0, .write = mmu_table_written };

@@ -85,7 +85,8 @@ struct mmu_vcpu {
 	TAILQ_ENTRY(mmu_vcpu) link;
 };
 
-/* -ENOMEM, -EINVAL (quota too small); nothing to undo on error. */
+/* -ENOMEM, -EINVAL (quota too small or large): *mmu is all zero then, and there
+ * is nothing to undo. */
 must_check int mmu_init(struct mmu *mmu, const struct mmu_config *cfg);
 /* Frees every shadow page, and gives back the counts they hold. All vCPUs
  * must be gone. */

@@ -155,9 +155,12 @@ static void lesson_25_tables_chained_onto_themselves(void **state)
 	fx_close(&fx);
 }
 
+static void no_flush(void *ctx) {}
+
 static void the_quota_has_a_minimum(void **state)
 {
-	struct mmu_config cfg = { .shadow_pages = MMU_SHADOW_PAGES_MIN - 1, .host = { .maxphyaddr = 46 } };
+	struct mmu_config cfg = { .shadow_pages = MMU_SHADOW_PAGES_MIN - 1,
+				  .host = { .maxphyaddr = 46, .flush = no_flush } };
 	struct mmu mmu;
 	size_t pages = host_pages_used();
 
@@ -166,6 +169,7 @@ static void the_quota_has_a_minimum(void **state)
 		cfg.shadow_pages = MMU_SHADOW_PAGES_MIN;
 		host_fail_allocation(n);
 		assert_int_equal(mmu_init(&mmu, &cfg), -ENOMEM);
+		assert_null(mmu.host.flush); /* as if never touched */
 		host_fail_allocation(-1);
 		assert_int_equal(host_pages_used(), pages);
 	}
