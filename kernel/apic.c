@@ -21,6 +21,7 @@ enum lapic_register {
 
 #define SVR_ENABLE (1u << 8)
 #define DIVIDE_BY_16 3u
+#define LVT_TIMER_DEADLINE (2u << 17)
 
 #define IOAPIC_VERSION 1
 #define IOAPIC_REDIRECTION(pin) (0x10 + 2 * (pin))
@@ -45,7 +46,7 @@ static void lapic_write(enum lapic_register reg, uint32_t v)
 		wrmsr(MSR_X2APIC + reg / 16, v);
 }
 
-void apic_init(void)
+bool apic_init(void)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 
@@ -53,17 +54,27 @@ void apic_init(void)
 	outb(PIC_SLAVE_DATA, 0xFF);
 	if (!(base & APIC_BASE_X2APIC)) {
 		lapic = paging_map_device(hpa(base & ~PAGE_OFFSET_MASK & ((1ull << 52) - 1)));
+		if (!lapic)
+			return false;
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
 	}
 	lapic_write(LAPIC_TPR, 0);
 	lapic_write(LAPIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_16);
 	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+	return true;
 }
 
 void apic_eoi(void) { lapic_write(LAPIC_EOI, 0); }
 void apic_timer_set(uint32_t count) { lapic_write(LAPIC_TIMER_INITIAL, count); }
 uint32_t apic_timer_left(void) { return lapic_read(LAPIC_TIMER_CURRENT); }
+
+void apic_timer_use_deadline(void)
+{
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | LVT_TIMER_DEADLINE);
+	/* The mode must be in place before the first deadline is written. */
+	asm volatile("mfence" : : : "memory");
+}
 
 static uint32_t ioapic_read(volatile uint32_t *io, uint32_t reg)
 {
@@ -77,6 +88,11 @@ static void ioapic_write(volatile uint32_t *io, uint32_t reg, uint32_t v)
 	io[4] = v;
 }
 
+static uint32_t ioapic_pins(volatile uint32_t *io)
+{
+	return (ioapic_read(io, IOAPIC_VERSION) >> 16 & 0xFF) + 1;
+}
+
 bool ioapic_route_isa(const struct acpi_info *acpi, unsigned int irq, uint8_t vector)
 {
 	struct acpi_irq route = acpi_isa_irq(acpi, irq);
@@ -84,10 +100,9 @@ bool ioapic_route_isa(const struct acpi_info *acpi, unsigned int irq, uint8_t ve
 
 	for (unsigned int i = 0; i < acpi->ioapic_count; i++) {
 		volatile uint32_t *io = paging_map_device(hpa(acpi->ioapic[i].base));
-		uint32_t pins = (ioapic_read(io, IOAPIC_VERSION) >> 16 & 0xFF) + 1;
 		uint32_t pin = route.gsi - acpi->ioapic[i].gsi_base;
 
-		if (route.gsi < acpi->ioapic[i].gsi_base || pin >= pins)
+		if (!io || route.gsi < acpi->ioapic[i].gsi_base || pin >= ioapic_pins(io))
 			continue;
 		ioapic_write(io, IOAPIC_REDIRECTION(pin) + 1, id << 24);
 		ioapic_write(io, IOAPIC_REDIRECTION(pin),

@@ -3,19 +3,23 @@
  * constant once built, but for device pages. */
 #include "kernel/paging.h"
 #include "kernel/cpu.h"
-#include "kernel/panic.h"
 #include "lib/alloc.h"
 #include "lib/cpu_ops.h"
+#include "lib/log.h"
 #include "mm/port.h"
 
 #define PTE_P (1ull << 0)
 #define PTE_W (1ull << 1)
 #define PTE_PWT (1ull << 3)
 #define PTE_PCD (1ull << 4)
+#define PTE_AD (3ull << 5) /* accessed, dirty */
 #define PTE_PS (1ull << 7)
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
-#define SIZE_2M (1ull << 21)
+#define LEVEL_SHIFT(level) (12 + 9 * ((level) - 1)) /* 1: 4 KiB, 2: 2 MiB, 3: 1 GiB */
+#define LEVEL_SIZE(level) (1ull << LEVEL_SHIFT(level))
+
+#define LEAF_80000001_EDX_1G_PAGES (1u << 26)
 
 #define RAM_RIGHTS (PTE_W | PTE_NX)
 #define DEVICE_RIGHTS (PTE_W | PTE_NX | PTE_PCD | PTE_PWT)
@@ -24,16 +28,19 @@ extern uint8_t image_start[], text_end[], rodata_end[], image_end[];
 extern uint8_t boot_stack_guard[];
 
 static uint64_t *root;
+static int largest_level = 1; /* while the image is mapped, whose pages differ in rights */
 
-/* The entry for @va at @level (1: 4 KiB, 2: 2 MiB), tables made on the way;
- * NULL when there is no memory for them. */
+/* The entry for @va at @level, tables made on the way; NULL when there is no
+ * memory for them, or a larger page is in the way. */
 static uint64_t *entry_at(uint64_t va, int level)
 {
 	uint64_t *table = root;
 
 	for (int l = 4; l > level; l--) {
-		uint64_t *e = &table[va >> (12 + 9 * (l - 1)) & 511];
+		uint64_t *e = &table[va >> LEVEL_SHIFT(l) & 511];
 
+		if (*e & PTE_PS)
+			return NULL;
 		if (!(*e & PTE_P)) {
 			void *next = mem_zalloc(PAGE_SIZE);
 
@@ -43,22 +50,32 @@ static uint64_t *entry_at(uint64_t va, int level)
 		}
 		table = port_hpa_to_va(hpa(*e & PTE_ADDRESS));
 	}
-	return &table[va >> (12 + 9 * (level - 1)) & 511];
+	return &table[va >> LEVEL_SHIFT(level) & 511];
 }
 
+/* The largest page that starts at @va and @pa and is no longer than @size. */
+static int level_for(uint64_t va, uint64_t pa, uint64_t size)
+{
+	int level = largest_level;
+
+	while (level > 1 && ((va | pa) & (LEVEL_SIZE(level) - 1) || size < LEVEL_SIZE(level)))
+		level--;
+	return level;
+}
+
+/* False: no memory for tables, or something else is mapped there. */
 static bool map(uint64_t va, uint64_t pa, uint64_t size, uint64_t rights)
 {
 	while (size) {
-		bool large = !((va | pa) & (SIZE_2M - 1)) && size >= SIZE_2M;
-		uint64_t step = large ? SIZE_2M : PAGE_SIZE;
-		uint64_t *e = entry_at(va, large ? 2 : 1);
+		int level = level_for(va, pa, size);
+		uint64_t *e = entry_at(va, level);
 
-		if (!e)
+		if (!e || *e & PTE_P)
 			return false;
-		*e = pa | rights | PTE_P | (large ? PTE_PS : 0);
-		va += step;
-		pa += step;
-		size -= step;
+		*e = pa | rights | PTE_P | (level > 1 ? PTE_PS : 0);
+		va += LEVEL_SIZE(level);
+		pa += LEVEL_SIZE(level);
+		size -= LEVEL_SIZE(level);
 	}
 	return true;
 }
@@ -66,6 +83,11 @@ static bool map(uint64_t va, uint64_t pa, uint64_t size, uint64_t rights)
 static bool map_image(const uint8_t *start, const uint8_t *end, uint64_t rights)
 {
 	return map((uintptr_t)start, (uintptr_t)start, (uint64_t)(end - start), rights);
+}
+
+static bool map_ram_part(uint64_t start, uint64_t end)
+{
+	return map(DIRECT_MAP_BASE + start, start, end - start, RAM_RIGHTS);
 }
 
 static bool unmap_page(const void *va)
@@ -77,11 +99,27 @@ static bool unmap_page(const void *va)
 	return e;
 }
 
+/* RAM in [start, end), but for the image: a second, writable way to its text
+ * would undo W^X. */
+static bool map_ram(uint64_t start, uint64_t end)
+{
+	const uint64_t image = (uintptr_t)image_start, behind = (uintptr_t)image_end;
+
+	if (start < image && !map_ram_part(start, end < image ? end : image))
+		return false;
+	return end <= behind || map_ram_part(start > behind ? start : behind, end);
+}
+
 static bool map_all(const struct boot_range *ram, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++)
-		if (!map(DIRECT_MAP_BASE + ram[i].base, ram[i].base, ram[i].size, RAM_RIGHTS))
+		if (!map_ram(ram[i].base, ram[i].base + ram[i].size))
 			return false;
+	return true;
+}
+
+static bool unmap_guards(void)
+{
 	for (unsigned int i = 0; i < IST_COUNT; i++)
 		if (!unmap_page(ist_stacks[i].guard))
 			return false;
@@ -92,7 +130,10 @@ bool paging_init(const struct boot_range *ram, unsigned int count)
 {
 	root = mem_zalloc(PAGE_SIZE);
 	if (!root || !map_image(image_start, text_end, 0) || !map_image(text_end, rodata_end, PTE_NX) ||
-	    !map_image(rodata_end, image_end, PTE_W | PTE_NX) || !map_all(ram, count))
+	    !map_image(rodata_end, image_end, PTE_W | PTE_NX) || !unmap_guards())
+		return false;
+	largest_level = cpuid_count(0x80000001, 0).edx & LEAF_80000001_EDX_1G_PAGES ? 3 : 2;
+	if (!map_all(ram, count))
 		return false;
 	write_cr3(port_va_to_hpa(root).v);
 	return true;
@@ -100,10 +141,14 @@ bool paging_init(const struct boot_range *ram, unsigned int count)
 
 volatile void *paging_map_device(hpa_t page)
 {
-	uint64_t va = DIRECT_MAP_BASE + page.v;
+	uint64_t va = DIRECT_MAP_BASE + page.v, want = page.v | DEVICE_RIGHTS | PTE_P;
+	uint64_t *e = page.v & ~PTE_ADDRESS ? NULL : entry_at(va, 1);
 
-	if (!map(va, page.v, PAGE_SIZE, DEVICE_RIGHTS))
-		panic("no memory to map a device");
-	asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+	if (!e || (*e & PTE_P && (*e & ~PTE_AD) != want)) {
+		log_error("device registers at 0x%lx cannot be mapped", page.v);
+		return NULL;
+	}
+	if (!(*e & PTE_P))
+		*e = want;
 	return (volatile void *)va; /* NOLINT: the direct map is made of numbers */
 }

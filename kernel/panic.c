@@ -19,7 +19,13 @@ void panic_begin(void)
 
 void panic(const char *why)
 {
+	static bool again;
+
 	panic_begin();
+	if (again) /* the way out is broken too */
+		for (;;)
+			asm volatile("cli; hlt");
+	again = true;
 	log_error("the hypervisor stops: %s", why);
 	serial_flush();
 	for (;;)

@@ -7,9 +7,21 @@
 
 #define SLP_TYP(type) ((uint16_t)((type) << 10))
 #define SLP_EN (1u << 13)
+#define SCI_EN 1u
+#define ACPI_ENABLE_TRIES 1000000
 #define QEMU_PORT 0x604
 #define QEMU_OLD_PORT 0xB004
 #define BOCHS_PORT 0x8900
+
+/* Firmware that started in legacy mode ignores SLP_EN until it is told. */
+static void acpi_turn_on(const struct acpi_info *acpi)
+{
+	if (!acpi->smi_command || !acpi->acpi_enable || inw(acpi->pm1a_control) & SCI_EN)
+		return;
+	outb(acpi->smi_command, acpi->acpi_enable);
+	for (int i = 0; i < ACPI_ENABLE_TRIES && !(inw(acpi->pm1a_control) & SCI_EN); i++)
+		;
+}
 
 void power_off(const struct acpi_info *acpi)
 {
@@ -17,6 +29,7 @@ void power_off(const struct acpi_info *acpi)
 	serial_set_polled();
 	serial_flush();
 	if (acpi->has_s5) {
+		acpi_turn_on(acpi);
 		outw(acpi->pm1a_control, (uint16_t)(SLP_TYP(acpi->s5_type_a) | SLP_EN));
 		if (acpi->pm1b_control)
 			outw(acpi->pm1b_control, (uint16_t)(SLP_TYP(acpi->s5_type_b) | SLP_EN));

@@ -10,6 +10,7 @@
 #define BAUD_BASE 115200u
 #define RING_SIZE 16384u /* a power of two */
 #define FIFO_SIZE 16
+#define NO_DEVICE 0xFF /* what a port with nothing behind it reads; no UART has all errors at once */
 
 struct ring {
 	uint8_t data[RING_SIZE];
@@ -38,6 +39,10 @@ void serial_init(uint16_t port, uint32_t baud)
 	uart.port = port;
 	if (!port)
 		return;
+	if (reg_read(UART_LSR) == NO_DEVICE) {
+		uart.port = 0;
+		return;
+	}
 	reg_write(UART_IER, 0);
 	reg_write(UART_LCR, UART_LCR_DLAB);
 	reg_write(UART_DLL, (uint8_t)divisor);

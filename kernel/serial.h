@@ -13,7 +13,7 @@
 #define SERIAL_COM1 0x3F8
 #define SERIAL_COM1_IRQ 4
 
-/* @port 0: no console. The UART starts polled. */
+/* @port 0, or with no UART behind it: no console. The UART starts polled. */
 void serial_init(uint16_t port, uint32_t baud);
 /* From now on interrupts drain the buffer: the IRQ is routed. */
 void serial_set_interrupts(void);
