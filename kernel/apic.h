@@ -5,6 +5,7 @@
 #define KERNEL_APIC_H
 
 #include "boot/acpi_tables.h"
+#include "lib/compiler.h"
 #include "lib/types.h"
 
 /* Masks the 8259s and enables the local APIC. False: its registers cannot be
@@ -13,7 +14,7 @@ must_check bool apic_init(void);
 
 /* Routes ISA interrupt @irq to this CPU as @vector, as the MADT says. False:
  * there is no IOAPIC for it; poll instead. */
-bool ioapic_route_isa(const struct acpi_info *acpi, unsigned int irq, uint8_t vector);
+must_check bool ioapic_route_isa(const struct acpi_info *acpi, unsigned int irq, uint8_t vector);
 
 void apic_eoi(void);
 

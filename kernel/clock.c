@@ -40,6 +40,7 @@ struct calibration { uint64_t tsc, lapic; }; /* ticks in the interval */
 static bool measure(struct calibration *c)
 {
 	uint64_t start, spent;
+	bool done;
 
 	outb(PORT_B, (uint8_t)((inb(PORT_B) & ~PORT_B_SPEAKER) | PORT_B_GATE2));
 	outb(PIT_COMMAND, PIT_CHANNEL2_MODE0);
@@ -47,9 +48,10 @@ static bool measure(struct calibration *c)
 	apic_timer_set(UINT32_MAX);
 	start = rdtsc();
 	outb(PIT_CHANNEL2, (uint8_t)(PIT_TICKS >> 8)); /* starts the count */
-	do
+	do { /* in this order, so that a pause anywhere makes it longer */
+		done = inb(PORT_B) & PORT_B_OUT2;
 		spent = rdtsc() - start;
-	while (!(inb(PORT_B) & PORT_B_OUT2) && spent < CALIBRATE_GIVE_UP);
+	} while (!done && spent < CALIBRATE_GIVE_UP);
 	*c = (struct calibration){ spent, UINT32_MAX - apic_timer_left() };
 	apic_timer_set(0);
 	return spent < CALIBRATE_GIVE_UP && c->lapic;

@@ -26,7 +26,9 @@ void cpu_init(void)
 			cr4 |= X86_CR4_UMIP;
 	}
 	write_cr4(cr4);
-	write_cr0((read_cr0() | X86_CR0_WP | X86_CR0_NE | X86_CR0_MP) & ~(uint64_t)(X86_CR0_EM | X86_CR0_TS));
+	/* Some firmware leaves the caches off. */
+	write_cr0((read_cr0() | X86_CR0_WP | X86_CR0_NE | X86_CR0_MP) &
+		  ~(uint64_t)(X86_CR0_EM | X86_CR0_TS | X86_CR0_CD | X86_CR0_NW));
 }
 
 void cpu_brand(char brand[49])

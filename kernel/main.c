@@ -48,12 +48,21 @@ static void banner(void)
 		 boot.ram_count, boot.module_count);
 }
 
+/* A twentieth of a second, or no time at all while there is no timer yet. */
+static void doze(void)
+{
+	if (!clock_tsc_hz())
+		return;
+	timer_arm(clock_now() + clock_tsc_hz() / 20);
+	cpu_idle();
+}
+
 noreturn static void end(void)
 {
 	if (options.noreboot) {
 		log_info("noreboot: waiting; press a key to power off");
 		while (serial_get() < 0)
-			timer_arm(clock_now() + clock_tsc_hz() / 20), cpu_idle();
+			doze();
 	}
 	log_info("power off");
 	power_off(&acpi);
@@ -65,6 +74,7 @@ __attribute__((noinline)) static void start(uint32_t magic, uint32_t info)
 	static const struct boot_memory early = { .map = map_early };
 	int boot_error;
 
+	traps_init();
 	serial_init(SERIAL_COM1, 115200);
 	boot_error = boot_info_parse(&boot, magic, info, &early);
 	banner();
@@ -78,13 +88,10 @@ __attribute__((noinline)) static void start(uint32_t magic, uint32_t info)
 	if (acpi_tables_parse(&acpi, &boot, &early))
 		log_error("no ACPI tables: interrupt routing and power-off by guess");
 	cpu_init();
-	traps_init();
-	if (!memory_init(&boot))
+	if (!memory_init(&boot) || !apic_init() || !clock_init())
 		end();
-	apic_init();
-	clock_init();
 	log_info("clock: %lu kHz", (unsigned long)(clock_tsc_hz() / 1000));
-	if (ioapic_route_isa(&acpi, SERIAL_COM1_IRQ, VECTOR_SERIAL))
+	if (ioapic_route_isa(&acpi, serial_irq(), VECTOR_SERIAL))
 		serial_set_interrupts();
 	if (vmx_init())
 		end();

@@ -9,6 +9,7 @@
 #define SLP_EN (1u << 13)
 #define SCI_EN 1u
 #define ACPI_ENABLE_TRIES 1000000
+#define WAIT_TICKS (1ull << 31) /* of the TSC: about a second */
 #define QEMU_PORT 0x604
 #define QEMU_OLD_PORT 0xB004
 #define BOCHS_PORT 0x8900
@@ -20,6 +21,13 @@ static void acpi_turn_on(const struct acpi_info *acpi)
 		return;
 	outb(acpi->smi_command, acpi->acpi_enable);
 	for (int i = 0; i < ACPI_ENABLE_TRIES && !(inw(acpi->pm1a_control) & SCI_EN); i++)
+		;
+}
+
+/* Machines take a moment, and emulators run on for one. */
+static void wait_for_the_end(void)
+{
+	for (uint64_t start = rdtsc(); rdtsc() - start < WAIT_TICKS;)
 		;
 }
 
@@ -38,6 +46,7 @@ void power_off(const struct acpi_info *acpi)
 	outw(QEMU_OLD_PORT, SLP_EN);
 	for (const char *c = "Shutdown"; *c; c++)
 		outb(BOCHS_PORT, (uint8_t)*c);
+	wait_for_the_end();
 	log_info("this machine does not power off by itself: you may switch it off now");
 	serial_flush();
 	for (;;)

@@ -52,6 +52,11 @@ void serial_init(uint16_t port, uint32_t baud)
 	reg_write(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
 }
 
+unsigned int serial_irq(void)
+{
+	return uart.port == 0x2F8 || uart.port == 0x2E8 ? 3 : 4;
+}
+
 /* The transmitter's FIFO is empty: fill it. */
 static void fill_fifo(void)
 {

@@ -11,10 +11,11 @@
 #include "lib/types.h"
 
 #define SERIAL_COM1 0x3F8
-#define SERIAL_COM1_IRQ 4
 
 /* @port 0, or with no UART behind it: no console. The UART starts polled. */
 void serial_init(uint16_t port, uint32_t baud);
+/* The ISA interrupt its port usually has: 3 for COM2 and COM4, else 4. */
+unsigned int serial_irq(void);
 /* From now on interrupts drain the buffer: the IRQ is routed. */
 void serial_set_interrupts(void);
 void serial_set_polled(void);

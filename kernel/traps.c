@@ -18,6 +18,7 @@
 #define GDT_DATA 0x00CF93000000FFFFull
 #define TSS_AVAILABLE 0x89ull
 #define GATE_INTERRUPT 0x8Eu
+#define CALLERS_MAX 16
 
 struct gate {
 	uint16_t offset_low, selector;
@@ -41,6 +42,7 @@ struct table_pointer {
 } PACKED;
 
 extern const uint64_t trap_entries[256];
+extern uint8_t boot_stack_guard[], boot_stack_top[];
 
 struct ist_stack ist_stacks[IST_COUNT];
 static struct tss tss;
@@ -89,14 +91,45 @@ void traps_init(void)
 	load_idt();
 }
 
+static const char *trap_name(uint64_t vector)
+{
+	static const char *const names[] = {
+		[EXC_DE] = "#DE", [EXC_DB] = "#DB", [EXC_NMI] = "NMI", [EXC_BP] = "#BP", [EXC_OF] = "#OF",
+		[EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM", [EXC_DF] = "#DF", [EXC_TS] = "#TS",
+		[EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP", [EXC_PF] = "#PF", [EXC_MF] = "#MF",
+		[EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM",
+	};
+
+	return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "interrupt";
+}
+
+/* The return addresses on the boot stack, as far as the frame pointers make
+ * sense. addr2line -e spoor.elf turns them into lines. */
+static void dump_callers(uint64_t rbp)
+{
+	const uint64_t low = (uintptr_t)boot_stack_guard + PAGE_SIZE, high = (uintptr_t)boot_stack_top;
+
+	for (int i = 0; i < CALLERS_MAX && rbp >= low && rbp <= high - 16 && !(rbp & 7); i++) {
+		const uint64_t *frame = (const uint64_t *)(uintptr_t)rbp;
+
+		log_error("called from 0x%lx", frame[1]);
+		if (frame[0] <= rbp)
+			return;
+		rbp = frame[0];
+	}
+}
+
 static void dump(const struct trap_frame *f)
 {
-	log_error("unexpected trap %lu, error code 0x%lx, at rip 0x%lx", f->vector, f->error_code, f->rip);
+	log_error("unexpected trap %lu (%s), error code 0x%lx, at rip 0x%lx", f->vector, trap_name(f->vector),
+		  f->error_code, f->rip);
 	log_error("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
 	log_error("rsi %016lx rdi %016lx rbp %016lx rsp %016lx", f->rsi, f->rdi, f->rbp, f->rsp);
 	log_error("r8  %016lx r9  %016lx r10 %016lx r11 %016lx", f->r8, f->r9, f->r10, f->r11);
 	log_error("r12 %016lx r13 %016lx r14 %016lx r15 %016lx", f->r12, f->r13, f->r14, f->r15);
-	log_error("rflags %lx cr2 %lx cr3 %lx", f->rflags, read_cr2(), read_cr3());
+	log_error("rflags %lx cr0 %lx cr2 %lx cr3 %lx cr4 %lx", f->rflags, read_cr0(), read_cr2(), read_cr3(),
+		  read_cr4());
+	dump_callers(f->rbp);
 }
 
 void trap_handle(struct trap_frame *f)
