@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Exceptions that meet other exceptions, interrupts that wait for a window. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "lib/compiler.h"
+#include "tests/host/vcpu_fake.h"
+
+static struct fake_vm f;
+
+static int made(void **state)
+{
+	fake_vm_init(&f);
+	fake_long_mode(&f);
+	return 0;
+}
+
+static int gone(void **state)
+{
+	fake_vm_destroy(&f);
+	return 0;
+}
+
+/* The delivery of @vector was interrupted by the exit being handled. */
+static void on_its_way(enum vcpu_event_type type, uint8_t vector)
+{
+	f.vcpu.event = (struct vcpu_event){ .pending = true, .vector = vector, .type = type };
+}
+
+/* SDM vol. 3, "Conditions for Generating a Double Fault", all pairs. */
+static void double_fault_table(void **state)
+{
+	enum { B, C, P, D };
+	static const uint8_t class_of[20] = { [EXC_DE] = C, [EXC_TS] = C, [EXC_NP] = C, [EXC_SS] = C,
+					      [EXC_GP] = C, [EXC_PF] = P, [EXC_DF] = D };
+
+	for (uint8_t a = 0; a < 20; a++)
+		for (uint8_t b = 0; b < 20; b++) {
+			bool triple = class_of[a] == D && (class_of[b] == C || class_of[b] == P);
+			bool twice = (class_of[a] == C && class_of[b] == C) ||
+				     (class_of[a] == P && (class_of[b] == C || class_of[b] == P));
+
+			f.vcpu.stop = (struct vcpu_stop){ 0 };
+			on_its_way(EVENT_HARDWARE_EXCEPTION, a);
+			assert_int_equal(vcpu_inject_exception(&f.vcpu, b), triple ? VCPU_STOP : VCPU_RESUME);
+			assert_int_equal(f.vcpu.stop.reason, triple ? VCPU_STOP_TRIPLE_FAULT : VCPU_STOP_NONE);
+			if (triple)
+				continue;
+			assert_int_equal(f.vcpu.event.vector, twice ? EXC_DF : b);
+			assert_int_equal(f.vcpu.event.has_error_code, twice);
+		}
+}
+
+static void interrupts_do_not_make_double_faults(void **state)
+{
+	static const enum vcpu_event_type types[] = { EVENT_EXTERNAL, EVENT_NMI, EVENT_SOFTWARE_INTERRUPT,
+						      EVENT_SOFTWARE_EXCEPTION };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		on_its_way(types[i], 13);
+		assert_int_equal(vcpu_inject_page_fault(&f.vcpu, gva(0x123), 2), VCPU_RESUME);
+		assert_int_equal(f.vcpu.event.vector, EXC_PF);
+		assert_int_equal(f.vcpu.event.error_code, 2);
+	}
+}
+
+static void a_page_fault_sets_cr2_even_when_doubled(void **state)
+{
+	on_its_way(EVENT_HARDWARE_EXCEPTION, EXC_PF);
+	assert_int_equal(vcpu_inject_page_fault(&f.vcpu, gva(0xABC), 0), VCPU_RESUME);
+	assert_int_equal(f.vcpu.event.vector, EXC_DF);
+	assert_int_equal(f.cr2, 0xABC);
+}
+
+static void faults_set_rf_and_traps_do_not(void **state)
+{
+	vcpu_inject_error(&f.vcpu, EXC_GP, 0);
+	assert_true(f.vcpu.regs.rflags & X86_EFLAGS_RF);
+	f.vcpu.regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
+	f.vcpu.event.pending = false;
+	vcpu_inject_debug(&f.vcpu, 1u << 14);
+	assert_false(f.vcpu.regs.rflags & X86_EFLAGS_RF);
+	assert_int_equal(f.vcpu.dr[6], 0xFFFF4FF0);
+}
+
+/* ---- external interrupts ----------------------------------------------------- */
+
+static enum vcpu_action nothing(struct fake_vm *vm) { return VCPU_RESUME; }
+static enum vcpu_action skips(struct fake_vm *vm) { return VCPU_NEXT_INSN; }
+static enum vcpu_action halts(struct fake_vm *vm) { return vcpu_exit_hlt(&vm->vcpu); }
+
+/* A self-IPI through the xAPIC page: vector 0x41. */
+static void raise_interrupt(void)
+{
+	platform_mmio_write(&f.platform, 0, gpa(LAPIC_DEFAULT_BASE + 0xF0), 4, 0x1FF);
+	platform_mmio_write(&f.platform, 0, gpa(LAPIC_DEFAULT_BASE + 0x300), 4, 0x40041);
+	assert_true(platform_interrupt_pending(&f.platform, 0));
+}
+
+static void an_interrupt_waits_for_its_window(void **state)
+{
+	f.run = nothing;
+	raise_interrupt();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+	assert_true(f.window);
+
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.shadow = true; /* the instruction after STI */
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+
+	f.shadow = false;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_true(f.entered_with.pending);
+	assert_int_equal(f.entered_with.vector, 0x41);
+	assert_int_equal(f.entered_with.type, EVENT_EXTERNAL);
+	assert_false(f.window);
+}
+
+static void an_event_on_its_way_goes_first(void **state)
+{
+	f.run = nothing;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	raise_interrupt();
+	on_its_way(EVENT_HARDWARE_EXCEPTION, EXC_UD);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.entered_with.vector, EXC_UD);
+	assert_true(f.window);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.entered_with.vector, 0x41);
+}
+
+static void nothing_is_injected_into_a_step(void **state)
+{
+	f.run = nothing;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.vcpu.stepping = true;
+	raise_interrupt();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+	assert_false(f.window);
+	vcpu_step_done(&f.vcpu);
+}
+
+static void halt_sleeps_until_an_interrupt(void **state)
+{
+	f.run = halts;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.shadow = true; /* sti; hlt */
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_true(f.vcpu.halted);
+	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + 2);
+	assert_false(f.shadow);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_int_equal(f.vcpu.exits, 1);
+
+	f.run = nothing;
+	raise_interrupt();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.vcpu.halted);
+	assert_int_equal(f.entered_with.vector, 0x41);
+}
+
+static void halt_with_interrupts_off_ends_the_vm(void **state)
+{
+	f.run = halts;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_HALTED);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.exits, 1);
+}
+
+static void a_skipped_instruction_ends_its_shadow_and_traps(void **state)
+{
+	f.run = skips;
+	f.shadow = true;
+	f.vcpu.regs.rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + 2);
+	assert_false(f.shadow);
+	assert_false(f.vcpu.regs.rflags & X86_EFLAGS_RF);
+	assert_int_equal(f.vcpu.event.vector, EXC_DB);
+	assert_true(f.vcpu.dr[6] & 1u << 14);
+}
+
+static void rip_wraps_outside_64_bit_mode(void **state)
+{
+	f.run = skips;
+	f.segment[SEG_CS].access = 0xC09B;
+	f.vcpu.regs.rip = 0xFFFFFFFF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.regs.rip, 1);
+	f.segment[SEG_CS].access = 0xA09B;
+	f.vcpu.regs.rip = 0xFFFFFFFF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.regs.rip, 0x100000001ull);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, made, gone)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(double_fault_table),
+		TEST(interrupts_do_not_make_double_faults),
+		TEST(a_page_fault_sets_cr2_even_when_doubled),
+		TEST(faults_set_rf_and_traps_do_not),
+		TEST(an_interrupt_waits_for_its_window),
+		TEST(an_event_on_its_way_goes_first),
+		TEST(nothing_is_injected_into_a_step),
+		TEST(halt_sleeps_until_an_interrupt),
+		TEST(halt_with_interrupts_off_ends_the_vm),
+		TEST(a_skipped_instruction_ends_its_shadow_and_traps),
+		TEST(rip_wraps_outside_64_bit_mode),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A vCPU without hardware: see the header. */
+#include "tests/host/vcpu_fake.h"
+#include <string.h>
+#include "lib/alloc.h"
+#include "lib/assert.h"
+#include "mm/port.h"
+
+#define PTE_FLAGS 0x67ull /* present, writable, user, accessed, dirty */
+
+struct fake_cpu fake_cpu = { .max_basic = 0xD };
+
+/* The answers of a Haswell, as far as anything here asks. */
+void fake_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
+{
+	*r = (struct cpuid_regs){ 0 };
+	switch (leaf) {
+	case 0x0:
+		*r = (struct cpuid_regs){ fake_cpu.max_basic, 0x756E6547, 0x6C65746E, 0x49656E69 };
+		break;
+	case 0x1:
+		*r = (struct cpuid_regs){ 0x306C3, 0x03100800, 0x7FFAFBFF, 0xBFEBFBFF };
+		if (fake_cpu.no_xsave)
+			r->ecx &= ~(1u << 26 | 1u << 27);
+		break;
+	case 0x4:
+		*r = (struct cpuid_regs){ 0x1C004121, 0x01C0003F, 0x3F, 0 };
+		break;
+	case 0x5:
+	case 0xA:
+		*r = (struct cpuid_regs){ 0x07300403, 0x40, 0x40, 0x603 };
+		break;
+	case 0x7:
+		if (subleaf == 0)
+			*r = (struct cpuid_regs){ 0, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF };
+		break;
+	case 0xD:
+		if (subleaf == 0)
+			*r = (struct cpuid_regs){ fake_cpu.no_avx ? 3 : 0x207, 832, 2696, 0 };
+		else if (subleaf == 1)
+			*r = (struct cpuid_regs){ 0xF, 832, 0x100, 0 };
+		else if (subleaf == 2)
+			*r = (struct cpuid_regs){ 256, 576, 0, 0 };
+		else if (subleaf == 9)
+			*r = (struct cpuid_regs){ 8, 2688, 0, 0 };
+		break;
+	case 0x80000000:
+		r->eax = 0x80000008;
+		break;
+	case 0x80000001:
+		*r = (struct cpuid_regs){ 0, 0, 0x21, 0x2C100800 };
+		if (fake_cpu.no_nx)
+			r->edx &= ~(1u << 20);
+		break;
+	case 0x80000007:
+		r->edx = 0x100;
+		break;
+	case 0x80000008:
+		*r = (struct cpuid_regs){ 48u << 8 | FAKE_MAXPHYADDR, 0xFFFF, 7, 0 };
+		break;
+	default: /* above the maximum: what the highest basic leaf says */
+		if (leaf < 0x40000000)
+			*r = (struct cpuid_regs){ 7, 7, 7, 7 };
+	}
+}
+
+static struct fake_vm *of(struct vcpu *v) { return v->vm; }
+
+static int fake_create(struct vcpu *v)
+{
+	v->hw = of(v);
+	return 0;
+}
+
+static void fake_destroy(struct vcpu *v) { v->hw = NULL; }
+static void fake_load(struct vcpu *v) { of(v)->loads++; }
+static void fake_put(struct vcpu *v) { }
+
+static enum vcpu_action fake_run(struct vcpu *v)
+{
+	struct fake_vm *f = of(v);
+
+	f->entered_with = v->event;
+	v->event.pending = false;
+	return f->run(f);
+}
+
+static unsigned int fake_insn_len(struct vcpu *v) { return of(v)->insn_len; }
+
+static void fake_insn_done(struct vcpu *v)
+{
+	of(v)->insns_done++;
+	of(v)->shadow = false;
+}
+
+static bool fake_interrupts_open(struct vcpu *v)
+{
+	return v->regs.rflags & X86_EFLAGS_IF && !of(v)->shadow;
+}
+
+static void fake_interrupt_window(struct vcpu *v, bool on) { of(v)->window = on; }
+static void fake_single_step(struct vcpu *v, bool on) { of(v)->step = on; }
+
+static void fake_get_segment(struct vcpu *v, enum segment_register s, struct segment *out)
+{
+	*out = of(v)->segment[s];
+}
+
+static void fake_set_segment(struct vcpu *v, enum segment_register s, const struct segment *in)
+{
+	of(v)->segment[s] = *in;
+}
+
+static void fake_get_idt(struct vcpu *v, struct descriptor_table *out) { *out = of(v)->idt; }
+static void fake_set_idt(struct vcpu *v, const struct descriptor_table *in) { of(v)->idt = *in; }
+static void fake_get_gdt(struct vcpu *v, struct descriptor_table *out) { *out = of(v)->gdt; }
+static void fake_set_gdt(struct vcpu *v, const struct descriptor_table *in) { of(v)->gdt = *in; }
+static uint64_t fake_get_cr2(struct vcpu *v) { return of(v)->cr2; }
+static void fake_set_cr2(struct vcpu *v, uint64_t val) { of(v)->cr2 = val; }
+
+static uint64_t *msr_cell(struct fake_vm *f, uint32_t msr)
+{
+	for (unsigned int i = 0; i < f->msrs; i++)
+		if (f->msr_number[i] == msr)
+			return &f->msr_value[i];
+	ASSERT(f->msrs < 32);
+	f->msr_number[f->msrs] = msr;
+	return &f->msr_value[f->msrs++];
+}
+
+static uint64_t fake_get_msr(struct vcpu *v, uint32_t msr) { return *msr_cell(of(v), msr); }
+static void fake_set_msr(struct vcpu *v, uint32_t msr, uint64_t val) { *msr_cell(of(v), msr) = val; }
+static void fake_paging_changed(struct vcpu *v) { of(v)->paging_changes++; }
+static void fake_debug_regs_changed(struct vcpu *v) { of(v)->debug_changes++; }
+static void fake_xcr0_changed(struct vcpu *v) { of(v)->xcr0_changes++; }
+static void fake_tsc_offset_changed(struct vcpu *v) { }
+static uint64_t fake_host_tsc(void) { return 1000; }
+
+static const struct vcpu_backend fake_backend = {
+	.name = "fake",
+	.has_rdtscp = true,
+	.cpuid = fake_cpuid,
+	.create = fake_create,
+	.destroy = fake_destroy,
+	.load = fake_load,
+	.put = fake_put,
+	.run = fake_run,
+	.insn_len = fake_insn_len,
+	.insn_done = fake_insn_done,
+	.interrupts_open = fake_interrupts_open,
+	.interrupt_window = fake_interrupt_window,
+	.single_step = fake_single_step,
+	.get_segment = fake_get_segment,
+	.set_segment = fake_set_segment,
+	.get_idt = fake_get_idt,
+	.set_idt = fake_set_idt,
+	.get_gdt = fake_get_gdt,
+	.set_gdt = fake_set_gdt,
+	.get_cr2 = fake_get_cr2,
+	.set_cr2 = fake_set_cr2,
+	.get_msr = fake_get_msr,
+	.set_msr = fake_set_msr,
+	.paging_changed = fake_paging_changed,
+	.debug_regs_changed = fake_debug_regs_changed,
+	.xcr0_changed = fake_xcr0_changed,
+	.tsc_offset_changed = fake_tsc_offset_changed,
+	.host_tsc = fake_host_tsc,
+};
+
+static uint64_t now(void *ctx) { return ((struct fake_vm *)ctx)->tsc; }
+static void console_put(void *ctx, uint8_t byte) { }
+static void kick(void *ctx, unsigned int cpu) { }
+static void flush(void *ctx) { ((struct fake_vm *)ctx)->vcpu.tlb_flush = true; }
+
+static void stop(void *ctx, enum platform_stop why, uint32_t code)
+{
+	vcpu_stop(&((struct fake_vm *)ctx)->vcpu,
+		  why == PLATFORM_STOP_DEBUG_EXIT ? VCPU_STOP_DEBUG_EXIT : VCPU_STOP_POWEROFF, code, "");
+}
+
+void fake_vm_init(struct fake_vm *f)
+{
+	const struct mmu_config mc = {
+		.shadow_pages = MMU_SHADOW_PAGES_MIN,
+		.host = { .maxphyaddr = FAKE_MAXPHYADDR, .flush = flush, .ctx = f },
+	};
+	const struct platform_config pc = {
+		.tsc_hz = 1000000000,
+		.low_memory = FAKE_RAM,
+		.vcpus = 1,
+		.host = { .now = now, .console_put = console_put, .stop = stop, .kick = kick, .ctx = f },
+	};
+	const struct vcpu_config vc = {
+		.name = "fake", .vm = f, .backend = &fake_backend, .mmu = &f->mmu, .platform = &f->platform,
+		.tsc_hz = 1000000000,
+	};
+	struct memslot_desc slot = { .npages = FAKE_RAM >> PAGE_SHIFT };
+
+	memset(f, 0, sizeof(*f));
+	f->ram = mem_zalloc(FAKE_RAM);
+	ASSERT(f->ram);
+	slot.base_pfn = hpa_to_pfn(port_va_to_hpa(f->ram));
+	ASSERT(mmu_init(&f->mmu, &mc) == 0);
+	ASSERT(mmu_slot_create(&f->mmu, &slot) == 0);
+	ASSERT(platform_init(&f->platform, &pc) == 0);
+	ASSERT(vcpu_init(&f->vcpu, &vc) == 0);
+	f->insn_len = 2;
+}
+
+void fake_vm_destroy(struct fake_vm *f)
+{
+	vcpu_destroy(&f->vcpu);
+	mmu_destroy(&f->mmu);
+	mem_free(f->ram, FAKE_RAM);
+}
+
+static void put64(struct fake_vm *f, uint64_t addr, uint64_t val)
+{
+	ASSERT(guest_write(&f->mmu.mem, gpa(addr), &val, sizeof(val), WRITER_EMULATOR) == 0);
+}
+
+static void reset(struct fake_vm *f, uint32_t cs_access, struct vcpu_state *s)
+{
+	for (int i = 0; i < SEG_COUNT; i++)
+		s->segment[i] = (struct segment){ .selector = 0x10, .access = 0xC093, .limit = UINT32_MAX };
+	s->segment[SEG_CS].access = cs_access;
+	s->segment[SEG_TR].access = 0x8B;
+	s->segment[SEG_LDTR].access = SEGMENT_UNUSABLE;
+	s->regs.rip = FAKE_CODE;
+	s->regs.gpr[GPR_RSP] = FAKE_STACK;
+	ASSERT(vcpu_reset(&f->vcpu, s) == 0);
+}
+
+void fake_long_mode(struct fake_vm *f)
+{
+	struct vcpu_state s = {
+		.cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP | X86_CR0_ET,
+		.cr3 = FAKE_PML4,
+		.cr4 = X86_CR4_PAE,
+		.efer = EFER_LME | EFER_LMA,
+	};
+
+	put64(f, FAKE_PML4, 0x2000 | PTE_FLAGS);
+	put64(f, 0x2000, 0x3000 | PTE_FLAGS);
+	put64(f, 0x3000, FAKE_PT | PTE_FLAGS);
+	for (uint64_t i = 0; i < 512; i++)
+		fake_map(f, i << PAGE_SHIFT, i << PAGE_SHIFT, PTE_FLAGS);
+	reset(f, 0xA09B, &s);
+}
+
+void fake_protected_mode(struct fake_vm *f)
+{
+	struct vcpu_state s = { .cr0 = X86_CR0_PE | X86_CR0_ET };
+
+	reset(f, 0xC09B, &s);
+}
+
+void fake_set_cpl(struct fake_vm *f, unsigned int cpl)
+{
+	f->segment[SEG_SS].access = (f->segment[SEG_SS].access & ~0x60u) | cpl << 5;
+	f->segment[SEG_CS].access = (f->segment[SEG_CS].access & ~0x60u) | cpl << 5;
+}
+
+void fake_code(struct fake_vm *f, const void *bytes, size_t len)
+{
+	ASSERT(guest_write(&f->mmu.mem, gpa(f->vcpu.regs.rip), bytes, len, WRITER_LOADER) == 0);
+}
+
+void fake_map(struct fake_vm *f, uint64_t addr, uint64_t to, uint64_t flags)
+{
+	put64(f, FAKE_PT + 8 * (addr >> PAGE_SHIFT), flags ? to | flags : 0);
+}
