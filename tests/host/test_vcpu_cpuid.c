@@ -152,6 +152,26 @@ static void no_xsave_means_no_avx(void **state)
 	assert_int_equal(ask(0xD, 0).eax, 0);
 }
 
+static void no_avx_means_no_avx2(void **state)
+{
+	fake_cpu.no_avx = true;
+	make_policy(NULL);
+	assert_int_equal(p.xcr0_allowed, 3);
+	assert_false(ask(1, 0).ecx & (1u << 12 | 1u << 28 | 1u << 29));
+	assert_false(ask(7, 0).ebx & 1u << 5);
+	assert_int_equal(ask(0xD, 0).eax, 3);
+}
+
+static void an_old_cpu_has_empty_leaves(void **state)
+{
+	fake_cpu.max_basic = 4;
+	make_policy(NULL);
+	assert_int_equal(ask(7, 0).ebx | ask(7, 0).ecx, 0);
+	assert_int_equal(p.xcr0_allowed, 0);
+	assert_false(p.cr4_allowed & (X86_CR4_SMEP | X86_CR4_SMAP));
+	assert_int_equal(ask(0x15, 0).eax, 1); /* ours all the same */
+}
+
 static void rdrand_only_on_request(void **state)
 {
 	p.show_rdrand = true;
@@ -192,6 +212,8 @@ int main(void)
 		TEST(signatures),
 		TEST(xsave_has_what_we_switch),
 		TEST(no_xsave_means_no_avx),
+		TEST(no_avx_means_no_avx2),
+		TEST(an_old_cpu_has_empty_leaves),
 		TEST(rdrand_only_on_request),
 		TEST(rdtscp_only_where_it_works),
 		TEST(cr4_and_efer_follow_what_is_shown),

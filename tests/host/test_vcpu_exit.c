@@ -316,6 +316,10 @@ static void impossible_first_states_are_refused(void **state)
 	s.cr3 = 1ull << 50;
 	assert_int_equal(vcpu_reset(&f.vcpu, &s), -EINVAL);
 	s.cr3 = 0;
+	s.cr0 = X86_CR0_PE; /* LMA without paging */
+	assert_int_equal(vcpu_reset(&f.vcpu, &s), -EINVAL);
+	s.efer = 0;
+	assert_int_equal(vcpu_reset(&f.vcpu, &s), 0);
 	s.cr0 = 0;
 	assert_int_equal(vcpu_reset(&f.vcpu, &s), -EINVAL);
 }

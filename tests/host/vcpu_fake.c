@@ -14,6 +14,10 @@ struct fake_cpu fake_cpu = { .max_basic = 0xD };
 void fake_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
 {
 	*r = (struct cpuid_regs){ 0 };
+	if (leaf > fake_cpu.max_basic && leaf < 0x40000000) { /* what the highest basic leaf says */
+		*r = (struct cpuid_regs){ 7, 7, 7, 7 };
+		return;
+	}
 	switch (leaf) {
 	case 0x0:
 		*r = (struct cpuid_regs){ fake_cpu.max_basic, 0x756E6547, 0x6C65746E, 0x49656E69 };
@@ -58,9 +62,6 @@ void fake_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
 	case 0x80000008:
 		*r = (struct cpuid_regs){ 48u << 8 | FAKE_MAXPHYADDR, 0xFFFF, 7, 0 };
 		break;
-	default: /* above the maximum: what the highest basic leaf says */
-		if (leaf < 0x40000000)
-			*r = (struct cpuid_regs){ 7, 7, 7, 7 };
 	}
 }
 
