@@ -84,7 +84,7 @@ GUEST_LINUX := $(B)/guests/cloud/vmlinuz
 GUEST_INITRD := $(B)/guests/initrd
 RUN ?=
 
-.PHONY: deps iso run run-bochs run-kvm guests-linux
+.PHONY: deps iso run run-bochs run-kvm run-qemu debug guests-linux
 
 deps:
 	@sh tools/install-deps run
@@ -100,6 +100,17 @@ run-bochs: iso
 
 run-kvm: iso
 	@/usr/bin/python3 tools/run --machine kvm $(RUN) $(ISO)
+
+run-qemu: iso
+	@/usr/bin/python3 tools/run --machine tcg $(RUN) $(ISO)
+
+# gdb starts QEMU and ends it; the serial line goes to a file. QEMU has no VMX: this is for the way up to it.
+DEBUG_QEMU := qemu-system-x86_64 -S -gdb stdio -m 1024 -display none -nic none -no-reboot \
+	-serial file:$(B)/debug.log -kernel $(IMAGE)
+debug: dev-deps
+	@$(AGAIN) image
+	@echo "[the serial line is in $(B)/debug.log]"
+	@gdb -ex 'target remote | $(DEBUG_QEMU)' -ex 'hbreak main' -ex continue $(GDB) $(IMAGE)
 
 $(ISO): $(IMAGE) guests/grub.cfg tools/mkiso $(GUEST_LINUX) $(GUEST_INITRD)
 	@echo "Making $@"
