@@ -37,7 +37,7 @@ static void integers(void **state)
 	same("%ld %lu %lx", INT64_MIN, UINT64_MAX, UINT64_MAX);
 	same("%lld %llu %llx", (long long)INT64_MIN, (unsigned long long)UINT64_MAX, 0ull);
 	same("%zu %zx", (size_t)123456789012, SIZE_MAX);
-	same("%hhx %hu", 0x12, 0x1234);
+	same("%hhx %hu", (unsigned char)0x12, (unsigned short)0x1234);
 }
 
 static void widths(void **state)
