@@ -32,7 +32,7 @@
 
 static uint64_t tsc_hz, lapic_hz; /* lapic_hz: of the divided timer clock */
 static uint64_t armed = UINT64_MAX;
-static bool fired, by_deadline;
+static bool by_deadline;
 
 struct calibration { uint64_t tsc, lapic; }; /* ticks in the interval */
 
@@ -126,15 +126,6 @@ void timer_arm(uint64_t deadline)
 void timer_interrupt(void)
 {
 	armed = UINT64_MAX;
-	fired = true;
-}
-
-bool timer_fired(void)
-{
-	bool f = fired;
-
-	fired = false;
-	return f;
 }
 
 static uint8_t cmos_read(uint8_t reg)

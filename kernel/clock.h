@@ -20,8 +20,6 @@ void timer_arm(uint64_t deadline);
 
 /* The timer fired. */
 void timer_interrupt(void);
-/* True once after each timer interrupt. */
-bool timer_fired(void);
 
 /* Unix time of the machine's clock chip. */
 uint64_t clock_unix_time(void);

@@ -250,13 +250,18 @@ void vm_run(struct vm *vm, uint64_t slice_end)
 
 	v->backend->load(v);
 	while (!vm_stopped(vm) && clock_now() < slice_end) {
-		uint64_t deadline;
+		uint64_t until;
 
 		vm->attention = false;
 		platform_run_timers(&vm->platform);
-		deadline = vm_deadline(vm);
-		timer_arm(deadline < slice_end ? deadline : slice_end);
-		while (!vm->attention && !timer_fired())
+		until = vm_deadline(vm);
+		if (until > slice_end)
+			until = slice_end;
+		timer_arm(until);
+		/* The clock is looked at too: not every emulator of VMX lets
+		 * the timer's interrupt end the run of a guest that has
+		 * interrupts off (Bochs 2.7 does not). */
+		while (!vm->attention && clock_now() < until)
 			if (vcpu_run_once(v) != VCPU_RESUME)
 				return;
 	}

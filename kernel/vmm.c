@@ -110,6 +110,7 @@ static void run_all(void)
 	while (vmm.alive) {
 		struct vm *vm;
 
+		cpu_take_interrupts();
 		handle_console();
 		end_stopped();
 		vm = pick();
