@@ -8,8 +8,10 @@ import termios
 import time
 import tty
 
-ESCAPE = b"\x01"
-HELP = "Ctrl-A x ends the machine, Ctrl-A Ctrl-A sends a Ctrl-A"
+ESCAPE = 1  # Ctrl-A
+HELP = "Ctrl-A x ends the machine, Ctrl-A h shows what else the hypervisor takes"
+# How long the hypervisor has to end its VMs and power off after Ctrl-A x.
+GRACE_SECONDS = 5
 
 
 class Terminal:
@@ -69,40 +71,29 @@ class Progress:
 
 
 class Keys:
-    """Splits what is typed into bytes for the guest and our own commands."""
+    """Watches what is typed for Ctrl-A x. All of it goes to the hypervisor, which knows the same key."""
 
     def __init__(self):
         self.escaped = False
 
     def feed(self, data):
-        """(bytes for the guest, whether to end)"""
-        out = bytearray()
+        """Whether the user asks for the end."""
+        end = False
         for byte in data:
-            key = bytes([byte])
-            if self.escaped:
-                self.escaped = False
-                if key in b"xX":
-                    return bytes(out), True
-                if key == ESCAPE:
-                    out += key
-                else:
-                    sys.stdout.write(f"\n[{HELP}]\n")
-                    sys.stdout.flush()
-            elif key == ESCAPE:
-                self.escaped = True
-            else:
-                out += key
-        return bytes(out), False
+            end = end or (self.escaped and byte in b"xX")
+            self.escaped = not self.escaped and byte == ESCAPE
+        return end
 
 
 def _loop(machine, terminal, progress, log, deadline):
     serial = machine.serial.fileno()
     keys = Keys()
+    asked = False
     inputs = [serial] + ([terminal.fd] if terminal.fd >= 0 else [])
     while True:
         ready, _, _ = select.select(inputs, [], [], 1.0)
         if serial in ready:
-            data = os.read(serial, 65536) if machine.process.poll() is None or ready else b""
+            data = os.read(serial, 65536)
             if not data:
                 return "off"
             progress.finish()
@@ -119,13 +110,14 @@ def _loop(machine, terminal, progress, log, deadline):
             if not typed:
                 inputs.remove(terminal.fd)  # end of a pipe: the guest runs on
                 continue
-            out, end = keys.feed(typed)
-            if out:
-                machine.serial.sendall(out)
-            if end:
-                return "key"
+            machine.serial.sendall(typed)
+            if keys.feed(typed):
+                if asked:
+                    return "key"
+                asked = True
+                deadline = time.monotonic() + GRACE_SECONDS
         if deadline and time.monotonic() > deadline:
-            return "time"
+            return "key" if asked else "time"
 
 
 def connect(machine, log=None, seconds=None):

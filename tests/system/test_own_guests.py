@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Our own guest kernels (tests/guest): each runs its tests inside a VM and says how many passed."""
+import glob
+import os
+import re
+
+import pytest
+
+import said
+from machine import ROOT, assert_clean_end, own
+
+GUESTS = sorted(os.path.basename(path)[:-2] for path in glob.glob(os.path.join(ROOT, "tests", "guest", "*.c")))
+RESULT = r"(\d+) passed, (\d+) failed"
+
+
+def check(text, name):
+    result = re.search(RESULT, text)
+    assert result, "the guest does not say how it went"
+    assert int(result.group(1)) > 0 and result.group(2) == "0", text[text.find("FAIL"):][:2000]
+    assert re.search(said.exit_code(name, 16), text)
+    assert re.search(said.ALL_STOPPED, text)
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_guest(boot, guest):
+    m = boot(own("own", guest), "debug")
+    m.expect(said.BANNER, 20)
+    text = m.finish(120)
+    check(text, "own")
+    if not guest.endswith("32"):
+        assert_clean_end(text, "own")  # with paging off there is no guest table to track
+
+
+@pytest.mark.parametrize("model", ["core2_penryn_t9600", "corei5_arrandale_m520", "corei7_skylake_x"])
+def test_guest_on_other_processors(boot, model):
+    """The floor (no EPT, VPID, preemption timer), the middle, and a newer one."""
+    m = boot(own("own", "memory64"), model=model)
+    check(m.finish(120), "own")
+
+
+def test_multiboot1_start(boot):
+    """GRUB's older protocol, the one `qemu -kernel` speaks, finds the same modules."""
+    m = boot(own("own", "hello64"), load="multiboot")
+    check(m.finish(60), "own")
+
+
+def test_two_guests_at_once(boot):
+    m = boot(own("one", "hello64") + own("two", "hello32"))
+    text = m.finish(90)
+    assert len(re.findall(RESULT, text)) == 2
+    assert re.search(said.exit_code("one", 16), text) and re.search(said.exit_code("two", 16), text)
