@@ -184,10 +184,11 @@ fuzz-build: $(FUZZERS)
 # What is found grows in build/fuzz/corpus; tests/fuzz/corpus keeps what is worth keeping.
 fuzz: dev-deps
 	@$(AGAIN) fuzz-build
-	@set -e; for f in $(FUZZ); do \
+	@bad=; for f in $(FUZZ); do \
 		mkdir -p $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; echo "== $$f, $(FUZZ_SECONDS) s"; \
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
-			-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f; done
+			-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f || bad="$$bad $$f"; \
+	done; [ -z "$$bad" ] || { echo "found something:$$bad"; exit 1; }
 
 # ---- checks -------------------------------------------------------------------
 SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/fuzz tests/guest tests/guest/rt guests,$(wildcard $(f)/*.c) $(wildcard $(f)/*.h))
@@ -210,7 +211,7 @@ format-check: dev-deps
 
 COVERAGE := $(B)/coverage
 coverage: dev-deps
-	@$(AGAIN) B=$(COVERAGE) HOST_CC=gcc HOST_CFLAGS='$(filter-out -I$(B)/gen,$(COMMON)) -I$(COVERAGE)/gen -O0 --coverage' host-tests
+	@$(AGAIN) B=$(COVERAGE) HOST_CC=gcc HOST_CFLAGS='$(filter-out -I$(B)/gen,$(COMMON)) -I$(COVERAGE)/gen -O1 --coverage' host-tests
 	@cd $(COVERAGE) && for t in host-gcc/test_*; do case $$t in *.*) ;; *) SPOOR_STEPS=20000 SPOOR_OPS=20000 ./$$t >$$t.log 2>&1 || tail -5 $$t.log ;; esac; done
 	@gcovr -r . --object-directory $(COVERAGE) -e tests/ --html-details $(COVERAGE)/index.html --print-summary
 

@@ -104,7 +104,7 @@ static void close_page(struct mmu *mmu, gfn_t gfn, const uint8_t *before)
 	spin_lock(&mmu->lock);
 	slot = memslot_find(&mmu->mem.slots, gfn);
 	now = slot ? page_of(slot, gfn) : before;
-	if (memcmp(before, now, PAGE_SIZE) == 0) {
+	if (!slot || memcmp(before, now, PAGE_SIZE) == 0) {
 		spin_unlock(&mmu->lock);
 		return;
 	}

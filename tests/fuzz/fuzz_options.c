@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = 0;
 	log_clear();
 	options_parse(&o, text, size & 1);
-	require(o.shadow_pages >= OPTIONS_SHADOW_PAGES_MIN && o.shadow_pages <= OPTIONS_SHADOW_PAGES_MAX);
+	require(!o.shadow_pages ||
+		(o.shadow_pages >= OPTIONS_SHADOW_PAGES_MIN && o.shadow_pages <= OPTIONS_SHADOW_PAGES_MAX));
 	require(o.console_baud > 0 && o.console_baud <= 115200);
 
 	for (char *line = text; line && n < LINES_MAX; n++) {

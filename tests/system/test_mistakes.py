@@ -81,16 +81,16 @@ def test_bad_descriptions(boot):
     assert_neighbour_lives(text)
 
 
-@pytest.mark.parametrize("source, why", [
-    ("triple", "triple fault"),
-    ("wild", "(triple fault|unsupported|invalid state)"),
-    ("zeros", "(triple fault|unsupported|invalid state)"),
-    ("task", "(unhandled exit|unsupported)"),
-    ("forever", "halted for ever"),
-])
-def test_broken_guest(boot, source, why):
+@pytest.mark.parametrize("modules, why", [
+    (own("bad", "triple32"), "triple fault"),
+    (own("bad", "wild32"), "(triple fault|unsupported|invalid state)"),
+    (broken("bad", "zeros"), "(triple fault|unsupported|invalid state)"),
+    (own("bad", "taskswitch32"), "(unhandled exit|unsupported)"),
+    (broken("bad", "forever"), "halted for ever"),
+], ids=["triple-fault", "jump-into-nowhere", "run-over-the-end", "task-switch", "halt-for-ever"])
+def test_broken_guest(boot, modules, why):
     """It alone is stopped, with the reason and its registers; the VM beside it runs on."""
-    text = boot(broken("bad", source) + own("good", "hello64")).finish(60)
+    text = boot(modules + own("good", "hello64")).finish(60)
     end = re.search(said.stopped("bad", why), text)
     assert end, "the broken guest is not stopped for its reason"
     assert re.search(r"rip [0-9a-f]{16}", text[end.end():]), "no registers are shown"
