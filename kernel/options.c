@@ -28,12 +28,6 @@ static int set_debug(struct options *o, const char *value)
 	return 0;
 }
 
-static int set_quiet(struct options *o, const char *value)
-{
-	o->quiet = true;
-	return 0;
-}
-
 static bool same(const char *a, const char *b)
 {
 	for (; *a && *a == *b; a++)
@@ -95,8 +89,7 @@ static int set_shadow(struct options *o, const char *value)
 
 static const struct option table[] = {
     {"noreboot", NULL, "when the last VM has stopped, wait on the console: no power-off", set_noreboot},
-    {"debug", NULL, "check invariants while running, and say more", set_debug},
-    {"quiet", NULL, "print errors and the end of each VM only", set_quiet},
+    {"debug", NULL, "check guest state before each entry and shadow tables at each end; slow", set_debug},
     {"console", "com1|com2|com3|com4|none[,BAUD]", "serial console, 115200 baud at most (com1,115200)",
      set_console},
     {"shadow", "PAGES", "shadow pages a VM may use at a time, 64 to 1048576 (one for 32 pages of its memory)", set_shadow},

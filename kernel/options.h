@@ -12,7 +12,6 @@
 struct options {
 	bool noreboot;          /* after the last VM: wait on the console, no power-off */
 	bool debug;             /* check invariants while running, and say more */
-	bool quiet;             /* errors and the end of a VM only */
 	uint16_t console_port;  /* I/O base of the UART, 0: no serial console */
 	uint32_t console_baud;
 	uint32_t shadow_pages;  /* quota of a VM that names none; 0: by its memory */

@@ -197,7 +197,7 @@ static const char *build(struct vm *vm)
 	return NULL;
 }
 
-struct vm *vm_create(const struct vm_config *config, unsigned int index)
+struct vm *vm_create(const struct vm_config *config, unsigned int index, bool debug)
 {
 	uint64_t free_before = memory_free_pages();
 	struct vm *vm = mem_zalloc(sizeof(*vm));
@@ -206,6 +206,7 @@ struct vm *vm_create(const struct vm_config *config, unsigned int index)
 	if (vm) {
 		vm->config = config;
 		vm->index = index;
+		vm->debug = debug;
 		vm->free_pages_before = free_before;
 		vm->attention = true;
 		wrong = build(vm);
@@ -293,6 +294,8 @@ static void report(struct vm *vm)
 	vmx_log_exits(&vm->vcpu);
 	log_info("vm \"%s\": %lu shadow faults, %lu fills, %lu table writes, %lu zapped, %lu reclaimed, %lu flushes",
 		 vm->config->name, m->faults, m->fills, m->table_writes, m->zapped, m->reclaimed, m->flushes);
+	if (vm->debug)
+		log_info("vm \"%s\": audit of the shadow tables: %u violations", vm->config->name, mmu_audit(&vm->mmu));
 	log_info("vm \"%s\": track counts while it ran: %lu", vm->config->name, tracked_total(vm));
 }
 

@@ -27,10 +27,12 @@ struct vm {
 	/* Set by whatever the run loop must look at before it enters the guest
 	 * again: an interrupt to take, a deadline that came nearer. */
 	bool attention;
+	bool debug;
 };
 
-/* NULL when the VM cannot be made: the reason was logged. */
-must_check struct vm *vm_create(const struct vm_config *config, unsigned int index);
+/* NULL when the VM cannot be made: the reason was logged. @debug: audit the
+ * shadow tables at the end. */
+must_check struct vm *vm_create(const struct vm_config *config, unsigned int index, bool debug);
 
 /* Reports how the VM ended, what it cost, and what was tracked; then frees
  * everything and checks that the machine has its pages back. */

@@ -44,7 +44,7 @@ static void create_all(const struct options *options)
 
 		if (!configs.vm[i].shadow_pages)
 			configs.vm[i].shadow_pages = options->shadow_pages;
-		vm = vm_create(&configs.vm[i], vmm.count);
+		vm = vm_create(&configs.vm[i], vmm.count, options->debug);
 		if (!vm)
 			continue;
 		console_attach(vmm.count, vm);
