@@ -17,7 +17,7 @@ STEPS = [
     ("map and unmap", "dd if=/dev/zero of=/tmp/z bs=1M count=16 2>/dev/null && [ $(wc -c </tmp/z) = 16777216 ] && rm /tmp/z"),
     ("write, copy, compare", "seq 1 20000 >/tmp/a && cp /tmp/a /tmp/b && cmp /tmp/a /tmp/b"),
     ("a signal caught", "got=0; trap 'got=1' USR1; kill -USR1 $$; [ $got = 1 ]"),
-    ("a signal that kills", "sleep 1000 & kill -TERM $!; wait $!; [ $? = 143 ]"),
+    ("a signal that kills", "sh -c 'sleep 1000 & sleep 1; kill -TERM $!; wait $!; [ $? = 143 ]'"),
     ("a segmentation fault", "sh -c 'kill -SEGV $$' 2>/dev/null; [ $? = 139 ]"),
     ("sleep", "a=$(cut -d. -f1 /proc/uptime); sleep 2; b=$(cut -d. -f1 /proc/uptime); [ $((b - a)) -ge 2 ] && [ $((b - a)) -le 4 ]"),
     ("background jobs", "(sleep 1; echo x >/tmp/job) & wait; [ -s /tmp/job ]"),
