@@ -61,11 +61,11 @@ def test_bad_descriptions(boot):
         Module(kernel, "name=key kind=multiboot colour=red"),
         Module(kernel, "name=huge kind=multiboot mem=64G"),
         Module(kernel, "name=thin kind=multiboot mem=2M"),
-    ] + good, "nonsense shadow=many quiet=1").finish(90)
+    ] + good, "nonsense shadow=many debug=1").finish(90)
 
     for mistake in (
             said.error('unknown option "nonsense"'), said.error('bad option "shadow=many"'),
-            said.error('option "quiet" takes no value'),
+            said.error('option "debug" takes no value'),
             said.vm_error("garbage", "kernel has no Multiboot header"),
             said.vm_error("garbage-linux", "kernel is not a Linux bzImage"),
             said.vm_error("short", "kernel is truncated"),
