@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs every suite and sums it: host tests (each a cmocka program), the layer check, system tests (pytest, Bochs).
+"""Runs every suite and sums it: host tests (cmocka programs), checks, tests of the tools, system tests (pytest, Bochs).
 
 A program that crashes or a suite that runs no test counts as failed. The last line is "N passed, N failed"; the exit
 status is 0 only if nothing failed.
@@ -99,23 +99,23 @@ def count_junit(path):
     return passed, failed, skipped
 
 
-def system_tests(everything, arguments):
-    """The tests that boot machines; what pytest says goes straight to the terminal, as it happens."""
-    report = os.path.join(BUILD, "system.xml")
+def pytest_suite(name, arguments):
+    """What pytest says goes straight to the terminal, as it happens."""
+    report = os.path.join(BUILD, name.split()[0] + ".xml")
     if os.path.exists(report):
         os.unlink(report)
     started = time.monotonic()
     # Isolated from whatever pytest plugins this machine has.
     environment = dict(os.environ, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONDONTWRITEBYTECODE="1")
-    status = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--tb=short",
-                             f"--junitxml={report}", *(["--all"] if everything else []), "tests/system", *arguments],
+    status = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short",
+                             f"--junitxml={report}", *arguments],
                             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
     passed, failed, skipped = count_junit(report) if os.path.exists(report) else (0, 0, 0)
     if failed == 0 and (status != 0 or passed == 0):
         failed = 1
     if skipped:
-        print(f"  ({skipped} system tests left to `make test-all`)")
-    result = Result("system tests", passed, failed, time.monotonic() - started, f"pytest ended with status {status}")
+        print(f"  ({skipped} left to `make test-all`)")
+    result = Result(name, passed, failed, time.monotonic() - started, f"pytest ended with status {status}")
     result.show()
     return result
 
@@ -135,9 +135,12 @@ def main():
         print("Checks", flush=True)
         results.append(command("layers", ["/usr/bin/python3", "tools/check-layers"]))
         results.append(command("every header alone", ["sh", "tools/check-headers"]))
+        print("Host tools", flush=True)
+        results.append(pytest_suite("tools tests", ["-q", "tests/tools"]))
     if not options.host:
         print("System tests", flush=True)
-        results.append(system_tests(options.all, rest + options.pytest))
+        everything = ["--all"] if options.all else []
+        results.append(pytest_suite("system tests", ["-v", *everything, "tests/system", *rest, *options.pytest]))
     bad = [result.name for result in results if result.failed]
     if bad:
         print("failed: " + ", ".join(bad))
