@@ -64,10 +64,48 @@ struct emul_ops {
 	void (*segment)(struct emul_ctxt *ctx, enum segment_register s, struct segment *out);
 };
 
+enum emul_table { EMUL_GDT, EMUL_IDT };
+
+/*
+ * The privileged state of the CPU, for running code that the hardware cannot
+ * run at all: real mode, and protected mode with segment registers that no VM
+ * entry accepts. Those that return a status may fill ctx->exception, as in
+ * struct emul_ops; the others cannot fail.
+ */
+struct emul_system_ops {
+	/* Accesses by the CPU itself - descriptors, TSS, interrupt vectors:
+	 * supervisor whatever the CPL is. */
+	enum emul_status (*read)(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len);
+	enum emul_status (*write)(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len);
+	/* All that a segment register holds, hidden part too; checked by the caller. */
+	void (*set_segment)(struct emul_ctxt *ctx, enum segment_register s, const struct segment *in);
+	void (*get_table)(struct emul_ctxt *ctx, enum emul_table t, struct descriptor_table *out);
+	void (*set_table)(struct emul_ctxt *ctx, enum emul_table t, const struct descriptor_table *in);
+	/* Control register 0, 2, 3, 4, 8. A write is checked as MOV to CR is. */
+	uint64_t (*get_cr)(struct emul_ctxt *ctx, unsigned int nr);
+	enum emul_status (*set_cr)(struct emul_ctxt *ctx, unsigned int nr, uint64_t val);
+	/* Debug register 0-3, 6, 7; 4 and 5 are resolved, and DR7.GD is looked at, by the op. */
+	enum emul_status (*get_dr)(struct emul_ctxt *ctx, unsigned int nr, uint64_t *val);
+	enum emul_status (*set_dr)(struct emul_ctxt *ctx, unsigned int nr, uint64_t val);
+	enum emul_status (*set_xcr)(struct emul_ctxt *ctx, uint32_t index, uint64_t val);
+	enum emul_status (*read_msr)(struct emul_ctxt *ctx, uint32_t msr, uint64_t *val);
+	enum emul_status (*write_msr)(struct emul_ctxt *ctx, uint32_t msr, uint64_t val);
+	/* @out: EAX, EBX, ECX, EDX. */
+	void (*cpuid)(struct emul_ctxt *ctx, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+	uint64_t (*tsc)(struct emul_ctxt *ctx);
+	void (*invlpg)(struct emul_ctxt *ctx, gva_t addr);
+};
+
 struct emul_ctxt {
 	const struct emul_ops *ops;
+	/* NULL: privileged state cannot be reached. Segment loads, far transfers,
+	 * interrupts and system instructions are EMUL_UNKNOWN then, as they are
+	 * in long mode. */
+	const struct emul_system_ops *system;
 	void *opaque; /* the ops' own */
-	enum emul_mode mode;
+	enum emul_mode mode; /* of CS: the width of code */
+	bool long_mode;      /* EFER.LMA */
+	uint64_t cr0;        /* guest's: PE tells real mode */
 	uint8_t cpl;
 	uint64_t cr4; /* guest's, for UMIP and the like */
 	uint8_t iopl_ok; /* port access was already checked by the caller */
@@ -77,9 +115,46 @@ struct emul_ctxt {
 	uint8_t insn[EMUL_INSN_MAX];
 	uint8_t insn_len; /* decoded length, 0 when not even that is known */
 	bool rep_unfinished; /* EMUL_DONE with rip still at the instruction */
+	bool halted;           /* HLT was executed */
+	bool interrupt_shadow; /* STI that set IF, MOV SS or POP SS: none before the next instruction */
+	bool nmi_unblocked;    /* IRET was executed */
+	uint64_t debug_trap;   /* bits of DR6 for a #DB that is due after the instruction (a task's T flag) */
 };
 
 /* One instruction at regs.rip. */
 enum emul_status emul_step(struct emul_ctxt *ctx);
+
+struct emul_event {
+	uint8_t vector;
+	bool software; /* INT n, INT3, INTO: the gate's DPL counts */
+	bool has_error_code;
+	uint32_t error_code;
+};
+
+/*
+ * Delivers an event as the CPU does outside long mode: through the vectors of
+ * real mode, or a gate of the IDT (SDM vol. 3, "Exception- and Interrupt-
+ * Handler Procedures"). regs.rip is what the handler returns to. EMUL_EXCEPTION: the
+ * delivery faulted with ctx->exception, and registers are as before.
+ * Needs ctx->system; EMUL_UNKNOWN in long mode.
+ */
+enum emul_status emul_deliver(struct emul_ctxt *ctx, const struct emul_event *e);
+
+enum emul_task_source { EMUL_TASK_CALL, EMUL_TASK_IRET, EMUL_TASK_JMP, EMUL_TASK_GATE };
+
+struct emul_task_switch {
+	uint16_t selector; /* of the new task's TSS */
+	enum emul_task_source source;
+	bool has_error_code; /* pushed on the new task's stack */
+	uint32_t error_code;
+};
+
+/*
+ * A hardware task switch (SDM vol. 3, "Task Switching"). regs.rip is what the
+ * old task continues at. EMUL_EXCEPTION before the switch is committed leaves
+ * everything as it was; after it, ctx->regs are the new task's, as on a CPU.
+ * Needs ctx->system; EMUL_UNKNOWN in long mode.
+ */
+enum emul_status emul_task_switch(struct emul_ctxt *ctx, const struct emul_task_switch *t);
 
 #endif
