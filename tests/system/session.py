@@ -23,7 +23,7 @@ STEPS = [
     ("background jobs", "(sleep 1; echo x >/tmp/job) & wait; [ -s /tmp/job ]"),
     ("timer interrupts", "grep -qE 'LOC: +[1-9]' /proc/interrupts"),
     ("serial interrupts", "grep -q ttyS0 /proc/interrupts"),
-    ("no oops in the log", "! dmesg | grep -qE 'BUG:|Oops|Call Trace|WARNING:|soft lockup|rcu.*stall'"),
+    ("no oops in the log", "! dmesg | grep -qE 'BUG:|Oops|Call Trace|WARNING: CPU:|soft lockup|rcu.*stall'"),
     ("user and kernel time", "[ $(sed -n 's/^processor.*/x/p' /proc/cpuinfo | wc -l) = 1 ]"),
 ]
 
