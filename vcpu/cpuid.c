@@ -63,7 +63,8 @@
 #define EDX81_SYSCALL BIT(11)
 
 #define XSAVE_LEGACY_SIZE 576u /* FXSAVE area and XSAVE header */
-#define XSAVE1_PASS (BIT(0) | BIT(1) | BIT(2)) /* XSAVEOPT, XSAVEC, XGETBV with ECX=1 */
+#define XSAVE1_PASS (BIT(0) | BIT(2)) /* XSAVEOPT, XGETBV with ECX=1 */
+#define XSAVE1_XSAVEC BIT(1)
 
 static struct cpuid_regs host(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf)
 {
@@ -177,7 +178,7 @@ static void leaf_topology(const struct cpuid_policy *p, uint32_t subleaf, struct
 }
 
 /* Bytes of an XSAVE area with the components of @mask. */
-static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t mask, bool compacted)
+static uint32_t xsave_size(cpuid_fn *cpu, uint64_t mask, bool compacted)
 {
 	uint32_t size = XSAVE_LEGACY_SIZE;
 
@@ -187,12 +188,20 @@ static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t mask, bool com
 
 		if (!(mask & 1ull << i))
 			continue;
-		r = host(p, 0xD, i);
+		cpu(0xD, i, &r);
 		start = !compacted ? r.ebx : r.ecx & BIT(1) ? (size + 63) & ~63u : size;
 		end = start + r.eax;
 		size = end > size ? end : size;
 	}
 	return size;
+}
+
+bool cpuid_xsavec_contradicts(cpuid_fn *cpu, uint64_t xcr0)
+{
+	struct cpuid_regs r;
+
+	cpu(0xD, 1, &r);
+	return r.eax & XSAVE1_XSAVEC && r.ebx != xsave_size(cpu, xcr0, true);
 }
 
 static void leaf_xsave(const struct cpuid_policy *p, uint64_t xcr0, uint32_t subleaf, struct cpuid_regs *r)
@@ -205,11 +214,11 @@ static void leaf_xsave(const struct cpuid_policy *p, uint64_t xcr0, uint32_t sub
 	if (subleaf == 0) {
 		r->eax = (uint32_t)p->xcr0_allowed;
 		r->edx = (uint32_t)(p->xcr0_allowed >> 32);
-		r->ebx = xsave_size(p, xcr0, false);
-		r->ecx = xsave_size(p, p->xcr0_allowed, false);
+		r->ebx = xsave_size(p->host, xcr0, false);
+		r->ecx = xsave_size(p->host, p->xcr0_allowed, false);
 	} else if (subleaf == 1) {
-		r->eax = h.eax & XSAVE1_PASS;
-		r->ebx = xsave_size(p, xcr0, true);
+		r->eax = h.eax & (XSAVE1_PASS | (p->hide_xsavec ? 0 : XSAVE1_XSAVEC));
+		r->ebx = r->eax & XSAVE1_XSAVEC ? xsave_size(p->host, xcr0, true) : 0;
 	} else if (subleaf < 63 && p->xcr0_allowed & 1ull << subleaf) {
 		*r = (struct cpuid_regs){ .eax = h.eax, .ebx = h.ebx, .ecx = h.ecx & BIT(1) };
 	}

@@ -37,11 +37,16 @@ struct cpuid_policy {
 	uint32_t host_max_basic, host_max_extended;
 	uint8_t maxphyaddr;
 	bool has_1g_pages;
-	bool has_rdtscp, show_rdrand;
+	bool has_rdtscp, hide_xsavec, show_rdrand;
 };
 
+/* The CPU has XSAVEC, but the size of a compacted area that it tells is not what its components add up to: it cannot
+ * be trusted with compaction. (Bochs 2.7's models with AVX-512: their XRSTOR refuses what their XSAVEC has written.)
+ * @xcr0: what XCR0 holds now; IA32_XSS is clear. */
+bool cpuid_xsavec_contradicts(cpuid_fn *host, uint64_t xcr0);
+
 /* Fills @p from the CPU's answers; the caller gives host, tsc_hz, apic_id,
- * has_rdtscp (the backend can provide it) and show_rdrand. */
+ * has_rdtscp (the backend can provide it), hide_xsavec and show_rdrand. */
 void cpuid_policy_init(struct cpuid_policy *p);
 
 /* The guest executes CPUID with its CR4 and XCR0 as given. */

@@ -29,6 +29,7 @@ int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 			.tsc_hz = c->tsc_hz,
 			.apic_id = c->id,
 			.has_rdtscp = c->backend->has_rdtscp,
+			.hide_xsavec = c->backend->hide_xsavec,
 			.show_rdrand = c->show_rdrand,
 		},
 	};

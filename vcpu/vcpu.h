@@ -74,6 +74,7 @@ struct vcpu_event {
 struct vcpu_backend {
 	const char *name;
 	bool has_rdtscp; /* RDTSCP and RDPID can be given to a guest; set by the backend's own init */
+	bool hide_xsavec; /* it does not work: cpuid_xsavec_contradicts() */
 	/* The CPU's own CPUID. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 

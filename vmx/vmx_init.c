@@ -77,6 +77,10 @@ static void find_fpu(void)
 	vmx_cpu.xcr0_full = (r.eax | (uint64_t)r.edx << 32) &
 			    (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
 	vmx_cpu.fpu_size = r.ecx;
+	cpu_xsetbv(vmx_cpu.xcr0_full);
+	vmx_backend.hide_xsavec = cpuid_xsavec_contradicts(cpuid, vmx_cpu.xcr0_full);
+	if (vmx_backend.hide_xsavec)
+		log_info("this CPU contradicts itself on compacted XSAVE areas: XSAVEC is hidden from guests");
 }
 
 static int enter_vmx_operation(void)

@@ -141,6 +141,16 @@ static void xsave_has_what_we_switch(void **state)
 	assert_int_equal(r.ebx, 832);
 }
 
+/* The fake's components: 576 for the legacy part, 256 for AVX. */
+static void a_wrong_compacted_size_hides_xsavec(void **state)
+{
+	assert_false(cpuid_xsavec_contradicts(fake_cpuid, 7));
+	assert_true(cpuid_xsavec_contradicts(fake_cpuid, 3));
+	p.hide_xsavec = true;
+	assert_int_equal(ask(0xD, 1).eax, 5);
+	assert_int_equal(ask(0xD, 1).ebx, 0);
+}
+
 static void no_xsave_means_no_avx(void **state)
 {
 	fake_cpu.no_xsave = true;
@@ -211,6 +221,7 @@ int main(void)
 		TEST(the_tsc_needs_no_calibration),
 		TEST(signatures),
 		TEST(xsave_has_what_we_switch),
+		TEST(a_wrong_compacted_size_hides_xsavec),
 		TEST(no_xsave_means_no_avx),
 		TEST(no_avx_means_no_avx2),
 		TEST(an_old_cpu_has_empty_leaves),

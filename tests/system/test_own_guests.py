@@ -33,6 +33,15 @@ def test_guest(boot, guest):
         assert_clean_end(text, "own")  # with paging off there is no guest table to track
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("guest", GUESTS)
+def test_guest_on_the_bare_machine(boot, guest):
+    """What a guest is held to must be true of a machine without us."""
+    text = boot([], bare=guest).finish(120)
+    result = re.search(RESULT, text)
+    assert result and int(result.group(1)) > 0 and result.group(2) == "0", text[text.find("FAIL"):][:2000]
+
+
 @pytest.mark.parametrize("model", ["core2_penryn_t9600", "corei5_arrandale_m520", "corei7_skylake_x"])
 def test_guest_on_other_processors(boot, model):
     """The floor (no EPT, VPID, preemption timer), the middle, and a newer one."""

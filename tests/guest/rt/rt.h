@@ -78,10 +78,10 @@ struct test {
 };
 
 /* Runs them, prints "ok NAME" or "FAIL NAME" for each and "N passed, N
- * failed", and finishes. */
+ * failed, N skipped", and finishes. */
 __attribute__((noreturn)) void run_tests(const struct test *tests, size_t count);
 
-/* Ends the running test as one that cannot be made on this machine. */
+/* The running test cannot be made on this machine; it returns by itself. */
 void skip(const char *why);
 
 void check_failed(const char *file, int line, const char *what);
