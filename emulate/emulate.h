@@ -20,6 +20,8 @@
 /* REP iterations done in one call before interrupts get a chance: the call
  * then returns EMUL_DONE with rip still at the instruction. */
 #define EMUL_REP_MAX 512
+/* Bytes of one access to memory. */
+#define EMUL_ACCESS_MAX 64
 
 enum emul_status {
 	EMUL_DONE,      /* registers are updated */
@@ -77,6 +79,7 @@ struct emul_system_ops {
 	 * supervisor whatever the CPL is. */
 	enum emul_status (*read)(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len);
 	enum emul_status (*write)(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len);
+	enum emul_status (*probe_write)(struct emul_ctxt *ctx, gva_t addr, unsigned int len);
 	/* All that a segment register holds, hidden part too; checked by the caller. */
 	void (*set_segment)(struct emul_ctxt *ctx, enum segment_register s, const struct segment *in);
 	void (*get_table)(struct emul_ctxt *ctx, enum emul_table t, struct descriptor_table *out);
@@ -87,6 +90,8 @@ struct emul_system_ops {
 	/* Debug register 0-3, 6, 7; 4 and 5 are resolved, and DR7.GD is looked at, by the op. */
 	enum emul_status (*get_dr)(struct emul_ctxt *ctx, unsigned int nr, uint64_t *val);
 	enum emul_status (*set_dr)(struct emul_ctxt *ctx, unsigned int nr, uint64_t val);
+	/* A task switch clears L0-L3 and LE of DR7, whatever GD says. */
+	void (*clear_local_breakpoints)(struct emul_ctxt *ctx);
 	enum emul_status (*set_xcr)(struct emul_ctxt *ctx, uint32_t index, uint64_t val);
 	enum emul_status (*read_msr)(struct emul_ctxt *ctx, uint32_t msr, uint64_t *val);
 	enum emul_status (*write_msr)(struct emul_ctxt *ctx, uint32_t msr, uint64_t val);

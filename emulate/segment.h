@@ -15,10 +15,10 @@
 /* What loads it: decides the checks, and #TS instead of #GP for a task. */
 enum segment_load {
 	LOAD_DATA,    /* MOV, POP, LDS and the like: DS ES FS GS, and SS */
-	LOAD_FAR,     /* CS by JMP or CALL of a code segment: the new CS has the old CPL */
+	LOAD_FAR,     /* CS by JMP or CALL, the CPL stays; JMP through a gate too, with RPL 0 */
 	LOAD_RETURN,  /* CS and SS by RET or IRET: the CPL becomes the selector's RPL */
-	LOAD_GATE,    /* CS and SS by an interrupt or call gate: the CPL becomes the DPL, or stays if conforming */
-	LOAD_TASK,    /* all by a task switch */
+	LOAD_GATE,    /* CS and SS by an interrupt or call gate: the CPL becomes CS's DPL, or stays */
+	LOAD_TASK,    /* all but TR by a task switch; virtual-8086 if regs.rflags, the new task's, say so */
 	LOAD_SYSTEM,  /* LDTR by LLDT, TR by LTR */
 };
 
@@ -27,22 +27,59 @@ static inline bool emul_is_v86(const struct emul_ctxt *ctx)
 {
 	return !emul_is_real(ctx) && (ctx->regs.rflags & X86_EFLAGS_VM);
 }
+/* Index 0 of the GDT, whatever the RPL. */
+static inline bool selector_is_null(uint16_t selector) { return selector < 4; }
+/* As virtual-8086 mode has it in every register; IRET to it loads all six. */
+static inline struct segment segment_v86(uint16_t selector)
+{
+	return (struct segment){ .selector = selector, .access = 0xf3, .limit = 0xffff,
+				 .base = (uint32_t)selector << 4 };
+}
+
+/* ctx->exception = @vector with @error_code; EMUL_EXCEPTION. */
+enum emul_status emul_raise(struct emul_ctxt *ctx, enum exception_vector vector, uint32_t error_code);
 
 /* The 8 bytes of the descriptor that @selector names, in the GDT or the LDT.
- * Beyond the table, or null where that is not allowed: @vector(selector). */
+ * Beyond the table, or null: @vector(selector). */
 enum emul_status descriptor_read(struct emul_ctxt *ctx, uint16_t selector, enum exception_vector vector,
 				 uint64_t *descriptor) must_check;
-enum emul_status descriptor_write(struct emul_ctxt *ctx, uint16_t selector, uint64_t descriptor) must_check;
 /* Base, limit and access rights of @descriptor, as a register holds them. */
 struct segment descriptor_segment(uint16_t selector, uint64_t descriptor);
 
 /*
- * What @s must hold after a load of @selector by a CPU at @cpl (the new CPL
- * for LOAD_RETURN, LOAD_GATE and LOAD_TASK). The accessed bit of the
+ * What @s must hold after a load of @selector by a CPU at @cpl: the present
+ * CPL for LOAD_DATA, LOAD_FAR and CS of LOAD_GATE, the new one for the others.
+ * The RPL of CS in @out is the CPL to run at. The accessed bit of the
  * descriptor, and the busy bit of LTR's, are set in memory. EMUL_EXCEPTION
  * with #GP, #NP, #SS or #TS and the selector as error code.
  */
 enum emul_status segment_fetch(struct emul_ctxt *ctx, enum segment_register s, uint16_t selector,
 			       enum segment_load how, unsigned int cpl, struct segment *out) must_check;
+
+/* The two halves of it, for more loads than one: all the checks, without a
+ * write; then the accessed or busy bit, in memory and in @s. */
+enum emul_status segment_check(struct emul_ctxt *ctx, enum segment_register s, uint16_t selector,
+			       enum segment_load how, unsigned int cpl, struct segment *out) must_check;
+enum emul_status segment_touch(struct emul_ctxt *ctx, struct segment *s) must_check;
+
+/* SS and ESP for @cpl 0 to 2 from the present TSS, unchecked. Beyond it: #TS(TR). */
+enum emul_status segment_tss_stack(struct emul_ctxt *ctx, unsigned int cpl, uint16_t *ss,
+				   uint32_t *esp) must_check;
+
+/* A stack that may not be in the registers yet. */
+struct stack {
+	struct segment ss;
+	uint32_t esp;
+	unsigned int cpl; /* whose rights its memory is reached with */
+};
+
+#define STACK_ITEMS_MAX 36u
+
+/*
+ * Pushes @count items of @size bytes (2 or 4), the first one first; nothing is
+ * written unless all can be. Beyond the limit: #SS(@error_code).
+ */
+enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
+			    unsigned int size, uint32_t error_code) must_check;
 
 #endif
