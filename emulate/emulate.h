@@ -123,6 +123,7 @@ struct emul_ctxt {
 	bool halted;           /* HLT was executed */
 	bool interrupt_shadow; /* STI that set IF, MOV SS or POP SS: none before the next instruction */
 	bool nmi_unblocked;    /* IRET was executed */
+	bool task_switched;    /* a task switch was committed: regs are the new task's, whatever the status */
 	uint64_t debug_trap;   /* bits of DR6 for a #DB that is due after the instruction (a task's T flag) */
 };
 
@@ -131,7 +132,7 @@ enum emul_status emul_step(struct emul_ctxt *ctx);
 
 struct emul_event {
 	uint8_t vector;
-	bool software; /* INT n, INT3, INTO: the gate's DPL counts */
+	bool software; /* INT n, INT3, INTO: the gate's DPL counts. IOPL in virtual-8086 mode is the caller's */
 	bool has_error_code;
 	uint32_t error_code;
 };
@@ -139,9 +140,10 @@ struct emul_event {
 /*
  * Delivers an event as the CPU does outside long mode: through the vectors of
  * real mode, or a gate of the IDT (SDM vol. 3, "Exception- and Interrupt-
- * Handler Procedures"). regs.rip is what the handler returns to. EMUL_EXCEPTION: the
- * delivery faulted with ctx->exception, and registers are as before.
- * Needs ctx->system; EMUL_UNKNOWN in long mode.
+ * Handler Procedures"). regs.rip is what the handler returns to, with RF in
+ * regs.rflags as it shall find it. EMUL_EXCEPTION: the delivery faulted with
+ * ctx->exception, and registers are as before unless ctx->task_switched.
+ * ctx->cpl and ctx->mode follow. Needs ctx->system; EMUL_UNKNOWN in long mode.
  */
 enum emul_status emul_deliver(struct emul_ctxt *ctx, const struct emul_event *e);
 
@@ -156,9 +158,10 @@ struct emul_task_switch {
 
 /*
  * A hardware task switch (SDM vol. 3, "Task Switching"). regs.rip is what the
- * old task continues at. EMUL_EXCEPTION before the switch is committed leaves
- * everything as it was; after it, ctx->regs are the new task's, as on a CPU.
- * Needs ctx->system; EMUL_UNKNOWN in long mode.
+ * old task continues at; who may name the task is for the caller to check.
+ * EMUL_EXCEPTION before the switch is committed leaves everything as it was;
+ * after it ctx->task_switched is set and ctx->regs are the new task's, as on a
+ * CPU. Needs ctx->system; EMUL_UNKNOWN in real and long mode.
  */
 enum emul_status emul_task_switch(struct emul_ctxt *ctx, const struct emul_task_switch *t);
 

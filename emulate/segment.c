@@ -29,7 +29,6 @@
 #define SELECTOR_RPL 3u
 #define SELECTOR_TI 4u
 #define SELECTOR_INDEX 0xfff8u
-#define DESCRIPTOR_TYPE 5u /* offset of the byte with type, S, DPL, P */
 
 #define REAL_ACCESS 0x93u
 
@@ -61,22 +60,22 @@ static uint64_t table_base(struct emul_ctxt *ctx, uint16_t selector, uint32_t *l
 	return ldt.base;
 }
 
-static gva_t descriptor_address(struct emul_ctxt *ctx, uint16_t selector, unsigned int offset)
+gva_t descriptor_type_address(struct emul_ctxt *ctx, uint16_t selector)
 {
 	uint32_t limit;
 
-	return gva((uint32_t)(table_base(ctx, selector, &limit) + (selector & SELECTOR_INDEX) + offset));
+	return gva((uint32_t)(table_base(ctx, selector, &limit) + (selector & SELECTOR_INDEX) + 5));
 }
 
 enum emul_status descriptor_read(struct emul_ctxt *ctx, uint16_t selector, enum exception_vector vector,
 				 uint64_t *descriptor)
 {
-	uint32_t limit;
+	uint32_t limit, offset = selector & SELECTOR_INDEX;
+	uint64_t base = table_base(ctx, selector, &limit);
 
-	(void)table_base(ctx, selector, &limit);
-	if (selector_is_null(selector) || (selector & SELECTOR_INDEX) + 7u > limit)
+	if (selector_is_null(selector) || offset + 7 > limit)
 		return refuse(ctx, vector, selector);
-	return ctx->system->read(ctx, descriptor_address(ctx, selector, 0), descriptor, sizeof(*descriptor));
+	return ctx->system->read(ctx, gva((uint32_t)(base + offset)), descriptor, sizeof(*descriptor));
 }
 
 struct segment descriptor_segment(uint16_t selector, uint64_t descriptor)
@@ -256,7 +255,7 @@ enum emul_status segment_touch(struct emul_ctxt *ctx, struct segment *s)
 	if (emul_is_real(ctx) || s->access & (SEGMENT_UNUSABLE | bit))
 		return EMUL_DONE;
 	type = (uint8_t)(s->access | bit);
-	status = ctx->system->write(ctx, descriptor_address(ctx, s->selector, DESCRIPTOR_TYPE), &type, 1);
+	status = ctx->system->write(ctx, descriptor_type_address(ctx, s->selector), &type, 1);
 	if (status == EMUL_DONE)
 		s->access |= bit;
 	return status;
@@ -362,19 +361,24 @@ static enum emul_status frame_write(struct emul_ctxt *ctx, const struct stack *s
 	return status;
 }
 
-enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
-			    unsigned int size, uint32_t error_code)
+enum emul_status stack_check(struct emul_ctxt *ctx, const struct stack *s, unsigned int count,
+			     unsigned int size, uint32_t error_code)
 {
-	uint32_t mask = stack_mask(s), offset = s->esp & mask;
+	for (unsigned int i = 1; i <= count; i++)
+		if (!stack_holds(s, (s->esp - i * size) & stack_mask(s), size))
+			return emul_raise(ctx, EXC_SS, error_code);
+	return EMUL_DONE;
+}
+
+enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
+			    unsigned int size)
+{
+	uint32_t mask = stack_mask(s), offset = (s->esp - count * size) & mask;
 	uint8_t bytes[STACK_ITEMS_MAX * 4];
 	enum emul_status status;
 
-	for (unsigned int i = 0; i < count; i++) {
-		offset = (offset - size) & mask;
-		if (!stack_holds(s, offset, size))
-			return emul_raise(ctx, EXC_SS, error_code);
+	for (unsigned int i = 0; i < count; i++)
 		memcpy(bytes + (count - 1 - i) * size, &items[i], size);
-	}
 	status = frame_write(ctx, s, offset, bytes, count * size);
 	if (status == EMUL_DONE)
 		s->esp = (s->esp & ~mask) | offset;

@@ -36,6 +36,12 @@ static inline struct segment segment_v86(uint16_t selector)
 				 .base = (uint32_t)selector << 4 };
 }
 
+/* Of code that runs in @cs. */
+static inline enum emul_mode segment_mode(const struct segment *cs)
+{
+	return cs->access & SEGMENT_DB ? EMUL_MODE_32 : EMUL_MODE_16;
+}
+
 /* ctx->exception = @vector with @error_code; EMUL_EXCEPTION. */
 enum emul_status emul_raise(struct emul_ctxt *ctx, enum exception_vector vector, uint32_t error_code);
 
@@ -43,6 +49,8 @@ enum emul_status emul_raise(struct emul_ctxt *ctx, enum exception_vector vector,
  * Beyond the table, or null: @vector(selector). */
 enum emul_status descriptor_read(struct emul_ctxt *ctx, uint16_t selector, enum exception_vector vector,
 				 uint64_t *descriptor) must_check;
+/* Where its byte with type, S, DPL and P is: the one the CPU writes. Unchecked. */
+gva_t descriptor_type_address(struct emul_ctxt *ctx, uint16_t selector);
 /* Base, limit and access rights of @descriptor, as a register holds them. */
 struct segment descriptor_segment(uint16_t selector, uint64_t descriptor);
 
@@ -75,11 +83,14 @@ struct stack {
 
 #define STACK_ITEMS_MAX 36u
 
+/* Is there room for @count items of @size bytes, 2 or 4? If not: #SS(@error_code). */
+enum emul_status stack_check(struct emul_ctxt *ctx, const struct stack *s, unsigned int count,
+			     unsigned int size, uint32_t error_code) must_check;
 /*
- * Pushes @count items of @size bytes (2 or 4), the first one first; nothing is
- * written unless all can be. Beyond the limit: #SS(@error_code).
+ * Pushes @count items after such a check, the first one first; nothing is
+ * written unless all can be.
  */
 enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
-			    unsigned int size, uint32_t error_code) must_check;
+			    unsigned int size) must_check;
 
 #endif
