@@ -54,6 +54,7 @@ int cr_write_cr0(struct vcpu *v, uint64_t val)
 {
 	struct guest_paging p = v->mmu.paging;
 	uint64_t changed;
+	int err;
 
 	if (val >> 32)
 		return -EINVAL;
@@ -64,11 +65,10 @@ int cr_write_cr0(struct vcpu *v, uint64_t val)
 	p.cr0 = val;
 	if (changed & X86_CR0_PG && switch_paging(v, &p))
 		return -EINVAL;
-	if (!(val & X86_CR0_PE)) {
-		vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "the guest left protected mode: real mode is not supported");
-		return -EOPNOTSUPP;
-	}
-	return commit(v, &p, changed & CR0_PDPTE_BITS);
+	err = commit(v, &p, changed & CR0_PDPTE_BITS);
+	if (!err && changed & X86_CR0_PE)
+		vcpu_choose_engine(v);
+	return err;
 }
 
 int cr_write_cr3(struct vcpu *v, uint64_t val)

@@ -5,9 +5,8 @@
  * vol. 2, "MOV - Move to/from Control Registers", and vol. 3, "Initializing
  * IA-32e Mode". Validate first, commit after.
  *
- * All return 0, -EINVAL (the guest must get #GP(0), nothing has changed),
- * -EOPNOTSUPP (a state we cannot run; v->stop is filled) or -ENOMEM (the shadow
- * quota cannot hold a root; v->stop is filled).
+ * All return 0, -EINVAL (the guest must get #GP(0), nothing has changed) or
+ * -ENOMEM (the shadow quota cannot hold a root; v->stop is filled).
  */
 #ifndef VCPU_CR_H
 #define VCPU_CR_H

@@ -6,14 +6,12 @@
  */
 #include "vcpu/vcpu.h"
 
-#define DR6_BD (1ull << 13)
 #define DR6_WRITABLE 0x0000E00Full
 #define DR6_ONES 0xFFFF0FF0ull
-#define DR7_GD (1ull << 13)
 #define DR7_WRITABLE 0xFFFF2BFFull
 #define DR7_ONES (1ull << 10)
 
-static void write_dr(struct vcpu *v, unsigned int nr, uint64_t val)
+void vcpu_write_dr(struct vcpu *v, unsigned int nr, uint64_t val)
 {
 	if (nr == 6)
 		v->dr[6] = (val & DR6_WRITABLE) | DR6_ONES;
@@ -45,6 +43,6 @@ enum vcpu_action vcpu_exit_mov_dr(struct vcpu *v, unsigned int nr, enum gpr gpr,
 		val = (uint32_t)val;
 	if (nr >= 6 && val >> 32)
 		return vcpu_inject_error(v, EXC_GP, 0);
-	write_dr(v, nr, val);
+	vcpu_write_dr(v, nr, val);
 	return VCPU_NEXT_INSN;
 }

@@ -7,18 +7,10 @@
  * Invariant: both pages of an access that crosses a page are translated and
  * checked before a byte of it is written.
  */
-#include "emulate/emulate.h"
+#include "vcpu/emul.h"
 #include "lib/errno.h"
 #include "lib/log.h"
-#include "vcpu/vcpu.h"
 
-#define WIDEST_ACCESS 64u
-
-struct emulation {
-	struct emul_ctxt ctx;
-	struct vcpu *v;
-	const struct page_fault *fault; /* what led here, or NULL */
-};
 
 /* Where the bytes of one access are: one or two runs within a page each. */
 struct access {
@@ -29,8 +21,6 @@ struct access {
 	} part[2];
 };
 
-static struct emulation *of(struct emul_ctxt *ctx) { return ctx->opaque; }
-
 static enum emul_status page_fault(struct emul_ctxt *ctx, gva_t addr, uint32_t error_code)
 {
 	ctx->exception = (struct emul_exception){
@@ -39,7 +29,13 @@ static enum emul_status page_fault(struct emul_ctxt *ctx, gva_t addr, uint32_t e
 	return EMUL_EXCEPTION;
 }
 
-static enum emul_status general_protection(struct emul_ctxt *ctx)
+enum emul_status emulation_exception(struct emul_ctxt *ctx, enum exception_vector vector)
+{
+	ctx->exception = (struct emul_exception){ .vector = (uint8_t)vector };
+	return EMUL_EXCEPTION;
+}
+
+enum emul_status emulation_gp(struct emul_ctxt *ctx)
 {
 	ctx->exception = (struct emul_exception){ .vector = EXC_GP, .has_error_code = true };
 	return EMUL_EXCEPTION;
@@ -61,7 +57,7 @@ static bool known_from_fault(const struct emulation *e, gva_t addr, uint32_t acc
 
 static enum emul_status translate(struct emul_ctxt *ctx, gva_t addr, uint32_t access, gpa_t *out)
 {
-	struct emulation *e = of(ctx);
+	struct emulation *e = emulation_of(ctx);
 	struct guest_walk w;
 
 	if (known_from_fault(e, addr, access)) {
@@ -102,10 +98,10 @@ static enum emul_status locate(struct emul_ctxt *ctx, gva_t addr, unsigned int l
 	unsigned int first = (unsigned int)(PAGE_SIZE - gva_offset(addr));
 	enum emul_status s;
 
-	if (len > WIDEST_ACCESS)
+	if (len > EMUL_ACCESS_MAX)
 		return EMUL_UNKNOWN;
 	if (!linear_is_canonical(ctx, addr, len))
-		return general_protection(ctx);
+		return emulation_gp(ctx);
 	first = first < len ? first : len;
 	a->parts = 1;
 	a->part[0].len = first;
@@ -172,11 +168,11 @@ static enum emul_status stopped_or_done(const struct vcpu *v)
 	return v->stop.reason == VCPU_STOP_NONE ? EMUL_DONE : EMUL_STOP;
 }
 
-static enum emul_status op_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len)
+enum emul_status emulation_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len, uint32_t access)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct vcpu *v = emulation_of(ctx)->v;
 	struct access a;
-	enum emul_status s = locate(ctx, addr, len, 0, &a);
+	enum emul_status s = locate(ctx, addr, len, access, &a);
 
 	if (s != EMUL_DONE)
 		return s;
@@ -186,11 +182,12 @@ static enum emul_status op_read(struct emul_ctxt *ctx, gva_t addr, void *dst, un
 	return stopped_or_done(v);
 }
 
-static enum emul_status op_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len)
+enum emul_status emulation_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len,
+				 uint32_t access)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct vcpu *v = emulation_of(ctx)->v;
 	struct access a;
-	enum emul_status s = locate(ctx, addr, len, PFERR_WRITE, &a);
+	enum emul_status s = locate(ctx, addr, len, PFERR_WRITE | access, &a);
 
 	if (s != EMUL_DONE)
 		return s;
@@ -200,24 +197,39 @@ static enum emul_status op_write(struct emul_ctxt *ctx, gva_t addr, const void *
 	return stopped_or_done(v);
 }
 
-static enum emul_status op_probe_write(struct emul_ctxt *ctx, gva_t addr, unsigned int len)
+static enum emul_status op_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len)
+{
+	return emulation_read(ctx, addr, dst, len, 0);
+}
+
+static enum emul_status op_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len)
+{
+	return emulation_write(ctx, addr, src, len, 0);
+}
+
+enum emul_status emulation_probe_write(struct emul_ctxt *ctx, gva_t addr, unsigned int len, uint32_t access)
 {
 	struct access a;
 
-	return locate(ctx, addr, len, PFERR_WRITE, &a);
+	return locate(ctx, addr, len, PFERR_WRITE | access, &a);
+}
+
+static enum emul_status op_probe_write(struct emul_ctxt *ctx, gva_t addr, unsigned int len)
+{
+	return emulation_probe_write(ctx, addr, len, 0);
 }
 
 /* Instructions come from RAM only; as many bytes as there are on this page
  * and, if it can be fetched from, the next. */
 static enum emul_status op_fetch(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len, unsigned int *got)
 {
-	struct guest_mem *m = &of(ctx)->v->mmu.mmu->mem;
+	struct guest_mem *m = &emulation_of(ctx)->v->mmu.mmu->mem;
 	unsigned int first = (unsigned int)(PAGE_SIZE - gva_offset(addr));
 	enum emul_status s;
 	gpa_t a;
 
 	if (!linear_is_canonical(ctx, addr, 1))
-		return general_protection(ctx);
+		return emulation_gp(ctx);
 	first = first < len ? first : len;
 	s = translate(ctx, addr, PFERR_FETCH, &a);
 	if (s != EMUL_DONE)
@@ -252,7 +264,7 @@ static void mmio_cmpxchg(struct vcpu *v, gpa_t a, void *expected, const void *de
 static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expected, const void *desired,
 				   unsigned int len, bool *done)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct vcpu *v = emulation_of(ctx)->v;
 	struct access a;
 	enum emul_status s;
 
@@ -279,7 +291,7 @@ static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expe
 
 static enum emul_status op_port_in(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t *val)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct vcpu *v = emulation_of(ctx)->v;
 
 	platform_port_read(v->platform, v->id, port, len, val);
 	return stopped_or_done(v);
@@ -287,7 +299,7 @@ static enum emul_status op_port_in(struct emul_ctxt *ctx, uint16_t port, unsigne
 
 static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t val)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct vcpu *v = emulation_of(ctx)->v;
 
 	platform_port_write(v->platform, v->id, port, len, val);
 	return stopped_or_done(v);
@@ -295,9 +307,13 @@ static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsign
 
 static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct segment *out)
 {
-	struct vcpu *v = of(ctx)->v;
+	struct emulation *e = emulation_of(ctx);
 
-	v->backend->get_segment(v, s, out);
+	if (!(e->segments_known & 1u << s)) {
+		e->v->backend->get_segment(e->v, s, &e->segment[s]);
+		e->segments_known |= (uint8_t)(1u << s);
+	}
+	*out = e->segment[s];
 }
 
 static const struct emul_ops vcpu_emul_ops = {
@@ -311,28 +327,48 @@ static const struct emul_ops vcpu_emul_ops = {
 	.segment = op_segment,
 };
 
-static enum emul_mode current_mode(struct vcpu *v)
+static enum emul_mode code_width(const struct emulation *e, uint32_t cs_access)
 {
-	struct segment cs;
-
-	v->backend->get_segment(v, SEG_CS, &cs);
-	if (paging_long(&v->mmu.paging) && cs.access & SEGMENT_L)
+	if (e->ctx.long_mode && cs_access & SEGMENT_L)
 		return EMUL_MODE_64;
-	return cs.access & SEGMENT_DB ? EMUL_MODE_32 : EMUL_MODE_16;
+	return cs_access & SEGMENT_DB ? EMUL_MODE_32 : EMUL_MODE_16;
+}
+
+void emulation_refresh(struct emulation *e)
+{
+	struct vcpu *v = e->v;
+	struct segment cs, ss;
+
+	op_segment(&e->ctx, SEG_CS, &cs);
+	op_segment(&e->ctx, SEG_SS, &ss);
+	e->ctx.regs = v->regs;
+	e->ctx.long_mode = paging_long(&v->mmu.paging);
+	e->ctx.cr0 = v->mmu.paging.cr0;
+	e->ctx.cr4 = v->mmu.paging.cr4;
+	e->ctx.mode = code_width(e, cs.access);
+	e->ctx.cpl = SEGMENT_DPL(ss.access);
+}
+
+void emulation_init(struct emulation *e, struct vcpu *v, const struct page_fault *f)
+{
+	*e = (struct emulation){ .ctx = { .ops = &vcpu_emul_ops, .opaque = e }, .v = v, .fault = f };
+	emulation_refresh(e);
 }
 
 /* The instruction was completed by the emulator, which has moved rip. */
-static enum vcpu_action completed(struct vcpu *v, const struct emul_ctxt *ctx, bool traced)
+enum vcpu_action emulation_completed(struct emulation *e, bool traced)
 {
+	struct vcpu *v = e->v;
+
 	v->emulated++;
 	v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
-	if (ctx->rep_unfinished)
+	if (e->ctx.rep_unfinished)
 		return VCPU_RESUME;
 	v->backend->insn_done(v);
-	return traced ? vcpu_inject_debug(v, 1ull << 14) : VCPU_RESUME;
+	return traced ? vcpu_inject_debug(v, DR6_BS) : VCPU_RESUME;
 }
 
-static enum vcpu_action deliver(struct vcpu *v, const struct emul_exception *x)
+enum vcpu_action emulation_raise(struct vcpu *v, const struct emul_exception *x)
 {
 	if (x->vector == EXC_PF)
 		return vcpu_inject_page_fault(v, x->cr2, x->error_code);
@@ -374,27 +410,17 @@ static enum vcpu_action not_emulated(struct vcpu *v, const struct emulation *e)
 enum vcpu_action vcpu_emulate(struct vcpu *v, const struct page_fault *f)
 {
 	bool traced = v->regs.rflags & X86_EFLAGS_TF;
-	struct emulation e = {
-		.ctx = {
-			.ops = &vcpu_emul_ops,
-			.mode = current_mode(v),
-			.cpl = (uint8_t)vcpu_cpl(v),
-			.cr4 = v->mmu.paging.cr4,
-			.iopl_ok = f == NULL, /* the CPU has checked it before the exit */
-			.regs = v->regs,
-		},
-		.v = v,
-		.fault = f,
-	};
+	struct emulation e;
 
-	e.ctx.opaque = &e;
+	emulation_init(&e, v, f);
+	e.ctx.iopl_ok = f == NULL; /* the CPU has checked it before the exit */
 	switch (emul_step(&e.ctx)) {
 	case EMUL_DONE:
 		v->regs = e.ctx.regs;
-		return completed(v, &e.ctx, traced);
+		return emulation_completed(&e, traced);
 	case EMUL_EXCEPTION: /* iterations of REP that were done stay done */
 		v->regs = e.ctx.regs;
-		return deliver(v, &e.ctx.exception);
+		return emulation_raise(v, &e.ctx.exception);
 	case EMUL_UNKNOWN:
 		return not_emulated(v, &e);
 	case EMUL_STOP:

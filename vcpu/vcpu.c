@@ -10,7 +10,6 @@
 
 #define DR6_RESET 0xFFFF0FF0ull
 #define DR7_RESET 0x400ull
-#define DR6_BS (1ull << 14)
 
 int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 {
@@ -64,7 +63,7 @@ static bool first_state_is_valid(const struct vcpu *v, const struct vcpu_state *
 {
 	bool pg = s->cr0 & X86_CR0_PG, lme = s->efer & EFER_LME, lma = s->efer & EFER_LMA;
 
-	if (!(s->cr0 & X86_CR0_PE) || s->cr0 >> 32 || s->cr4 & ~v->cpuid.cr4_allowed ||
+	if (s->cr0 >> 32 || (pg && !(s->cr0 & X86_CR0_PE)) || s->cr4 & ~v->cpuid.cr4_allowed ||
 	    s->efer & ~v->cpuid.efer_allowed || !addr_is_canonical(s->regs.rip))
 		return false;
 	if (lma != (pg && lme) || (lma && !(s->cr4 & X86_CR4_PAE)))
@@ -92,6 +91,8 @@ static int set_first_paging(struct vcpu *v, const struct vcpu_state *s)
 
 int vcpu_reset(struct vcpu *v, const struct vcpu_state *s)
 {
+	int err;
+
 	if (!first_state_is_valid(v, s))
 		return -EINVAL;
 	v->backend->load(v);
@@ -100,13 +101,17 @@ int vcpu_reset(struct vcpu *v, const struct vcpu_state *s)
 	v->event = (struct vcpu_event){ 0 };
 	v->stop = (struct vcpu_stop){ 0 };
 	v->halted = false;
+	v->interrupt_shadow = false;
 	v->tlb_flush = true;
 	for (int i = 0; i < SEG_COUNT; i++)
 		v->backend->set_segment(v, i, &s->segment[i]);
 	v->backend->set_gdt(v, &s->gdt);
 	v->backend->set_idt(v, &s->idt);
 	v->backend->set_cr2(v, 0);
-	return set_first_paging(v, s);
+	err = set_first_paging(v, s);
+	if (!err)
+		vcpu_choose_engine(v);
+	return err;
 }
 
 enum vcpu_action vcpu_stop(struct vcpu *v, enum vcpu_stop_reason why, uint32_t code, const char *detail)
@@ -174,7 +179,7 @@ static enum vcpu_action skip_insn(struct vcpu *v)
 static void queue_interrupt(struct vcpu *v)
 {
 	bool pending = !v->stepping && platform_interrupt_pending(v->platform, v->id);
-	bool take = pending && !v->event.pending && v->backend->interrupts_open(v);
+	bool take = pending && !v->event.pending && !v->interrupt_shadow && v->backend->interrupts_open(v);
 	bool window = pending && !take;
 
 	if (take) {
@@ -199,6 +204,15 @@ static bool still_halted(struct vcpu *v)
 	return v->halted;
 }
 
+static enum vcpu_action run_natively(struct vcpu *v)
+{
+	enum vcpu_action action;
+
+	v->exits++;
+	action = v->backend->run(v);
+	return action == VCPU_NEXT_INSN ? skip_insn(v) : action;
+}
+
 enum vcpu_action vcpu_run_once(struct vcpu *v)
 {
 	enum vcpu_action action;
@@ -208,10 +222,7 @@ enum vcpu_action vcpu_run_once(struct vcpu *v)
 	if (v->halted && still_halted(v))
 		return VCPU_YIELD;
 	queue_interrupt(v);
-	v->exits++;
-	action = v->backend->run(v);
-	if (action == VCPU_NEXT_INSN)
-		action = skip_insn(v);
+	action = v->interpreting ? vcpu_interpret(v) : run_natively(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;
 	return v->halted ? VCPU_YIELD : action;

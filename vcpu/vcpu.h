@@ -15,6 +15,7 @@
 #define VCPU_VCPU_H
 
 #include "devices/platform.h"
+#include "emulate/emulate.h"
 #include "lib/compiler.h"
 #include "lib/types.h"
 #include "lib/x86.h"
@@ -93,6 +94,9 @@ struct vcpu_backend {
 	/* The instruction at rip was completed by us: ends its interrupt shadow. */
 	void (*insn_done)(struct vcpu *v);
 
+	/* Would the hardware accept the segment registers, RFLAGS and mode that
+	 * @v has now? PE is set. */
+	bool (*can_run)(struct vcpu *v);
 	/* Could an external interrupt be taken now? */
 	bool (*interrupts_open)(struct vcpu *v);
 	/* Exit as soon as it could / no longer. */
@@ -138,6 +142,8 @@ struct vcpu {
 	struct vcpu_msrs msrs;
 	struct vcpu_event event;   /* to be injected at the next entry */
 	bool halted;               /* HLT: sleeps until an interrupt */
+	bool interpreting;         /* the hardware cannot run this state: see interpret.c */
+	bool interrupt_shadow;     /* of an interpreted instruction */
 	bool tlb_flush;            /* flush before the next entry */
 	bool stepping;             /* a native step is under way */
 	bool window;               /* an interrupt window was asked for */
@@ -148,6 +154,7 @@ struct vcpu {
 	struct vcpu_stop stop;
 	uint64_t exits;            /* all of them; the backend counts by reason */
 	uint64_t emulated, stepped, injected_ud; /* instructions: emulated, run natively, refused */
+	uint64_t interpreted;      /* of those emulated, for want of hardware that runs them */
 };
 
 struct vcpu_config {
@@ -166,8 +173,8 @@ struct vcpu_config {
 must_check int vcpu_init(struct vcpu *v, const struct vcpu_config *c);
 void vcpu_destroy(struct vcpu *v);
 
-/* The whole state of a vCPU that has not run yet; all that is not here is as
- * after reset. */
+/* The whole state of a vCPU that has not run yet, real mode or protected; all
+ * that is not here is as after reset. */
 struct vcpu_state {
 	struct cpu_regs regs;
 	uint64_t cr0, cr3, cr4, efer;
@@ -176,7 +183,7 @@ struct vcpu_state {
 };
 
 /* Loads @v and gives it its first state. -EINVAL: control registers that no
- * CPU can have together, or no protected mode; -ENOMEM: the shadow quota. */
+ * CPU can have together; -ENOMEM: the shadow quota. */
 must_check int vcpu_reset(struct vcpu *v, const struct vcpu_state *s);
 
 /* Injects a pending interrupt if the guest can take it, enters once, handles
@@ -237,6 +244,26 @@ void vcpu_step_done(struct vcpu *v);
 /* PUSHF ran natively with TF set for the step: takes it out of the image on
  * the stack. For backends that step by TF. */
 void vcpu_step_hide_pushed_tf(struct vcpu *v);
+
+/*
+ * Interpretation (interpret.c): the state is one that the hardware cannot
+ * enter. vcpu_choose_engine() looks whether it is, after each change of CR0.PE
+ * and of segment registers that was not the hardware's own. vcpu_interpret()
+ * runs a bounded number of instructions, until an interrupt can be taken,
+ * or until the hardware can take over.
+ */
+void vcpu_choose_engine(struct vcpu *v);
+enum vcpu_action vcpu_interpret(struct vcpu *v);
+/* A hardware task switch. @insn_len: of the instruction that asked for it and
+ * is then over; 0: an exception or an external interrupt did. */
+enum vcpu_action vcpu_exit_task_switch(struct vcpu *v, const struct emul_task_switch *t, unsigned int insn_len);
+
+/* DR0-3, 6, 7 as MOV to DR writes them. */
+void vcpu_write_dr(struct vcpu *v, unsigned int nr, uint64_t val);
+
+#define DR6_BD (1ull << 13)
+#define DR6_BS (1ull << 14)
+#define DR7_GD (1ull << 13)
 
 #define OPCODE_PUSHF 0x9C
 #define OPCODE_POPF 0x9D

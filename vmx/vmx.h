@@ -93,6 +93,7 @@ void vmx_single_step(struct vcpu *v, bool on);
 must_check bool vmx_step_arm(struct vcpu *v);
 
 /* vmx_vcpu.c */
+unsigned int vmx_insn_len(struct vcpu *v);
 void vmx_set_proc_control(struct vmx_vcpu *x, uint32_t bit, bool on);
 void vmx_set_exception_bitmap(bool all);
 void vmx_clear_interrupt_shadow(void);
@@ -102,6 +103,7 @@ void vmx_sync_cr(struct vcpu *v);
 
 /* vmx_state.c: why an entry would be refused; NULL: it would not. */
 const char *vmx_check_current(const struct vcpu *v);
+bool vmx_can_run(struct vcpu *v);
 const char *vmx_instruction_error_name(uint32_t error);
 
 #endif

@@ -166,7 +166,7 @@ static const char *check_system_segments(const struct vmx_guest_state *s)
 	return NULL;
 }
 
-static const char *check_segments(const struct vmx_guest_state *s, const struct vmx_caps *caps)
+const char *vmx_check_segments(const struct vmx_guest_state *s)
 {
 	static const uint8_t data[] = { SEG_DS, SEG_ES, SEG_FS, SEG_GS };
 	const char *why = check_system_segments(s);
@@ -181,6 +181,11 @@ static const char *check_segments(const struct vmx_guest_state *s, const struct 
 	for (size_t i = 0; !why && i < ARRAY_SIZE(data); i++)
 		why = check_data_segment(&s->segment[data[i]], data[i] == SEG_FS || data[i] == SEG_GS);
 	return why;
+}
+
+static const char *check_segments(const struct vmx_guest_state *s, const struct vmx_caps *caps)
+{
+	return vmx_check_segments(s);
 }
 
 static const char *check_tables_and_rip(const struct vmx_guest_state *s, const struct vmx_caps *caps)

@@ -28,6 +28,9 @@ struct vmx_guest_state {
 	uint32_t error_code;
 };
 
+/* The part on segment registers: looks at segment, rflags and entry_controls alone. */
+const char *vmx_check_segments(const struct vmx_guest_state *s);
+
 /* The first check that fails, in words; NULL when all hold. */
 const char *vmx_check_guest_state(const struct vmx_guest_state *s, const struct vmx_caps *caps);
 

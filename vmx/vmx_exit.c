@@ -140,9 +140,21 @@ static enum vcpu_action on_triple_fault(struct vcpu *v)
 	return vcpu_stop(v, VCPU_STOP_TRIPLE_FAULT, 0, "a fault while a double fault was delivered");
 }
 
+/* SDM vol. 3, "Exit Qualification for Task Switches". */
 static enum vcpu_action on_task_switch(struct vcpu *v)
 {
-	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, (uint32_t)qualification(), "a hardware task switch");
+	static const enum emul_task_source sources[] = { EMUL_TASK_CALL, EMUL_TASK_IRET, EMUL_TASK_JMP, EMUL_TASK_GATE };
+	uint64_t q = qualification();
+	const struct vcpu_event *e = &v->event;
+	struct emul_task_switch t = { .selector = (uint16_t)q, .source = sources[q >> 30 & 3] };
+	bool by_event = t.source == EMUL_TASK_GATE && e->pending;
+
+	vmx_sync_cr(v);
+	if (by_event) {
+		t.has_error_code = e->has_error_code;
+		t.error_code = e->error_code;
+	}
+	return vcpu_exit_task_switch(v, &t, by_event && e->type < EVENT_SOFTWARE_INTERRUPT ? 0 : vmx_insn_len(v));
 }
 
 /* ---- instructions ------------------------------------------------------------ */
@@ -307,8 +319,9 @@ void vmx_log_exits(const struct vcpu *v)
 {
 	const struct vmx_vcpu *x = vmx_of(v);
 
-	log_info("%s: %llu VM exits, %llu instructions emulated, %llu stepped", v->name,
-		 (unsigned long long)v->exits, (unsigned long long)v->emulated, (unsigned long long)v->stepped);
+	log_info("%s: %llu VM exits, %llu instructions emulated, %llu of them interpreted, %llu stepped", v->name,
+		 (unsigned long long)v->exits, (unsigned long long)v->emulated, (unsigned long long)v->interpreted,
+		 (unsigned long long)v->stepped);
 	for (uint32_t i = 0; i < VMX_EXIT_REASONS_MAX; i++)
 		if (x->exits[i])
 			log_info("  %-24s %12llu", vmx_exit_name(i), (unsigned long long)x->exits[i]);

@@ -43,6 +43,18 @@ static void read_state(const struct vcpu *v, struct vmx_guest_state *s)
 	vmx_backend.get_idt(loaded, &s->idt);
 }
 
+bool vmx_can_run(struct vcpu *v)
+{
+	struct vmx_guest_state s = {
+		.rflags = v->regs.rflags,
+		.entry_controls = vmx_of(v)->entry_controls,
+	};
+
+	for (int i = 0; i < SEG_COUNT; i++)
+		vmx_backend.get_segment(v, i, &s.segment[i]);
+	return !vmx_check_segments(&s);
+}
+
 const char *vmx_check_current(const struct vcpu *v)
 {
 	struct vmx_guest_state s;

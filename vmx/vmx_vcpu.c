@@ -485,7 +485,7 @@ static void vmx_interrupt_window(struct vcpu *v, bool on)
 	vmx_set_proc_control(vmx_of(v), PROC_INTERRUPT_WINDOW_EXITING, on);
 }
 
-static unsigned int vmx_insn_len(struct vcpu *v) { return vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH); }
+unsigned int vmx_insn_len(struct vcpu *v) { return vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH); }
 static void vmx_insn_done(struct vcpu *v) { vmx_clear_interrupt_shadow(); }
 
 /* SDM vol. 3, "VM-Entry Interruption-Information Field": its types. */
@@ -583,6 +583,7 @@ struct vcpu_backend vmx_backend = {
 	.run = vmx_run,
 	.insn_len = vmx_insn_len,
 	.insn_done = vmx_insn_done,
+	.can_run = vmx_can_run,
 	.interrupts_open = vmx_interrupts_open,
 	.interrupt_window = vmx_interrupt_window,
 	.single_step = vmx_single_step,

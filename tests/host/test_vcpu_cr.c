@@ -104,11 +104,19 @@ static void pae_loads_and_checks_pdptes(void **state)
 	assert_int_equal(cr_write_cr4(&f.vcpu, X86_CR4_PAE | X86_CR4_PGE), -EINVAL);
 }
 
-static void real_mode_stops_the_vm(void **state)
+static void real_mode_is_interpreted(void **state)
 {
-	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_ET), -EOPNOTSUPP);
-	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_UNSUPPORTED);
-	assert_true(paging()->cr0 & X86_CR0_PE);
+	assert_false(f.vcpu.interpreting);
+	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_ET), 0);
+	assert_true(f.vcpu.interpreting);
+	assert_false(paging()->cr0 & X86_CR0_PE);
+	f.cannot_run = true; /* the segments of real mode */
+	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_ET | X86_CR0_PE), 0);
+	assert_true(f.vcpu.interpreting);
+	f.cannot_run = false;
+	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_ET), 0);
+	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_ET | X86_CR0_PE), 0);
+	assert_false(f.vcpu.interpreting);
 }
 
 static void lmsw_sets_pe_but_never_clears_it(void **state)
@@ -145,7 +153,7 @@ int main(void)
 		LONG(lma_cannot_be_written),
 		PROTECTED(into_long_mode_and_out),
 		PROTECTED(pae_loads_and_checks_pdptes),
-		PROTECTED(real_mode_stops_the_vm),
+		PROTECTED(real_mode_is_interpreted),
 		PROTECTED(lmsw_sets_pe_but_never_clears_it),
 		LONG(xcr0_rules),
 	};

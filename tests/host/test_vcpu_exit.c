@@ -320,8 +320,11 @@ static void impossible_first_states_are_refused(void **state)
 	assert_int_equal(vcpu_reset(&f.vcpu, &s), -EINVAL);
 	s.efer = 0;
 	assert_int_equal(vcpu_reset(&f.vcpu, &s), 0);
-	s.cr0 = 0;
+	s.cr0 = X86_CR0_PG; /* without PE */
 	assert_int_equal(vcpu_reset(&f.vcpu, &s), -EINVAL);
+	s.cr0 = 0;
+	assert_int_equal(vcpu_reset(&f.vcpu, &s), 0);
+	assert_true(f.vcpu.interpreting);
 }
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, made, gone)

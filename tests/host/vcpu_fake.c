@@ -137,6 +137,8 @@ static void fake_xcr0_changed(struct vcpu *v) { of(v)->xcr0_changes++; }
 static void fake_tsc_offset_changed(struct vcpu *v) { }
 static uint64_t fake_host_tsc(void) { return 1000; }
 
+static bool fake_can_run(struct vcpu *v) { return !of(v)->cannot_run; }
+
 static const struct vcpu_backend fake_backend = {
 	.name = "fake",
 	.has_rdtscp = true,
@@ -148,6 +150,7 @@ static const struct vcpu_backend fake_backend = {
 	.run = fake_run,
 	.insn_len = fake_insn_len,
 	.insn_done = fake_insn_done,
+	.can_run = fake_can_run,
 	.interrupts_open = fake_interrupts_open,
 	.interrupt_window = fake_interrupt_window,
 	.single_step = fake_single_step,
@@ -254,6 +257,16 @@ void fake_protected_mode(struct fake_vm *f)
 	struct vcpu_state s = { .cr0 = X86_CR0_PE | X86_CR0_ET };
 
 	reset(f, 0xC09B, &s);
+}
+
+void fake_real_mode(struct fake_vm *f)
+{
+	struct vcpu_state s = { .cr0 = X86_CR0_ET, .idt.limit = 0x3FF };
+
+	reset(f, 0x9B, &s);
+	for (int i = 0; i <= SEG_GS; i++)
+		f->segment[i] = (struct segment){ .access = i == SEG_CS ? 0x9B : 0x93, .limit = 0xFFFF };
+	f->vcpu.regs.gpr[GPR_RSP] = 0x7000;
 }
 
 void fake_set_cpl(struct fake_vm *f, unsigned int cpl)

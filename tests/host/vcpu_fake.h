@@ -31,6 +31,7 @@ struct fake_vm {
 	unsigned int insn_len;
 	bool shadow; /* an STI or MOV SS shadow */
 	bool window, step;
+	bool cannot_run; /* the segment registers do not suit the hardware */
 	unsigned int loads, paging_changes, insns_done, xcr0_changes, debug_changes;
 	enum vcpu_action (*run)(struct fake_vm *f);
 	struct vcpu_event entered_with; /* v->event at the last run() */
@@ -43,6 +44,8 @@ void fake_vm_destroy(struct fake_vm *f);
 void fake_long_mode(struct fake_vm *f);
 /* 32-bit code, flat, paging off. */
 void fake_protected_mode(struct fake_vm *f);
+/* Real mode, all segments at 0, vectors at 0, stack at 7000h. */
+void fake_real_mode(struct fake_vm *f);
 void fake_set_cpl(struct fake_vm *f, unsigned int cpl);
 
 /* Puts instruction bytes at rip. */

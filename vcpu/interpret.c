@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guests in a state that no VM entry accepts: real mode, and protected mode
+ * whose segment registers still hold what real mode left in them. Their code
+ * is interpreted, instruction by instruction, until the hardware can take over
+ * (SDM vol. 3, "Switching to Protected Mode"). Hardware task switches, which
+ * VMX leaves to software, are here for the same reason: they end in a state
+ * that is to be looked at.
+ *
+ * Invariant: v->interpreting is true exactly while the hardware must not run
+ * the vCPU; it changes here, and where CR0.PE goes to 0.
+ */
+#include "lib/log.h"
+#include "vcpu/emul.h"
+
+/* Instructions between two looks at the clock and at what the console says. */
+#define INTERPRET_BATCH 256
+#define COMPLAINTS_MAX 8
+
+void vcpu_choose_engine(struct vcpu *v)
+{
+	v->interpreting = !(v->mmu.paging.cr0 & X86_CR0_PE) || !v->backend->can_run(v);
+}
+
+static void begin(struct emulation *e, struct vcpu *v)
+{
+	emulation_init(e, v, NULL);
+	e->ctx.system = &vcpu_emul_system_ops;
+}
+
+/* The processor has x87, SSE and more that the emulator has not, but no state to run them in. */
+static enum vcpu_action unknown_instruction(struct vcpu *v, const struct emul_ctxt *ctx)
+{
+	if (v->injected_ud++ < COMPLAINTS_MAX)
+		log_info("%s: cannot interpret %02x %02x %02x %02x at rip 0x%llx: #UD", v->name, ctx->insn[0], ctx->insn[1],
+			 ctx->insn[2], ctx->insn[3], (unsigned long long)v->regs.rip);
+	return vcpu_inject_exception(v, EXC_UD);
+}
+
+static enum vcpu_action halt(struct vcpu *v)
+{
+	if (!(v->regs.rflags & X86_EFLAGS_IF))
+		return vcpu_stop(v, VCPU_STOP_HALTED, 0, "HLT with interrupts off");
+	v->halted = true;
+	return VCPU_RESUME;
+}
+
+static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool traced)
+{
+	enum vcpu_action action;
+
+	v->regs = e->ctx.regs;
+	v->interpreted++;
+	v->interrupt_shadow = e->ctx.interrupt_shadow;
+	action = emulation_completed(e, traced);
+	if (action == VCPU_RESUME && e->ctx.debug_trap)
+		action = vcpu_inject_debug(v, e->ctx.debug_trap);
+	if (action == VCPU_RESUME && e->ctx.halted)
+		action = halt(v);
+	vcpu_choose_engine(v);
+	return action;
+}
+
+static enum vcpu_action one_instruction(struct vcpu *v, struct emulation *e)
+{
+	bool traced = v->regs.rflags & X86_EFLAGS_TF;
+
+	switch (emul_step(&e->ctx)) {
+	case EMUL_DONE:
+		return executed(v, e, traced);
+	case EMUL_EXCEPTION: /* iterations of REP that were done stay done */
+		v->regs = e->ctx.regs;
+		v->interrupt_shadow = false;
+		return emulation_raise(v, &e->ctx.exception);
+	case EMUL_UNKNOWN:
+		return unknown_instruction(v, &e->ctx);
+	case EMUL_STOP:
+		break;
+	}
+	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "stopped by the platform");
+}
+
+static bool is_software(const struct vcpu_event *e)
+{
+	return e->type == EVENT_SOFTWARE_INTERRUPT || e->type == EVENT_SOFTWARE_EXCEPTION;
+}
+
+/* A fault of the delivery meets the event itself, which is still pending. */
+static enum vcpu_action deliver_event(struct vcpu *v, struct emulation *e)
+{
+	const struct vcpu_event *event = &v->event;
+	const struct emul_event d = {
+		.vector = event->vector,
+		.software = is_software(event),
+		.has_error_code = event->has_error_code,
+		.error_code = event->error_code,
+	};
+
+	if (d.software || event->type == EVENT_PRIVILEGED_SOFTWARE)
+		e->ctx.regs.rip += event->insn_len;
+	switch (emul_deliver(&e->ctx, &d)) {
+	case EMUL_DONE:
+		v->event.pending = false;
+		v->regs = e->ctx.regs;
+		vcpu_choose_engine(v);
+		return VCPU_RESUME;
+	case EMUL_EXCEPTION:
+		if (e->ctx.task_switched)
+			v->regs = e->ctx.regs;
+		return emulation_raise(v, &e->ctx.exception);
+	case EMUL_UNKNOWN:
+		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, event->vector, "an event in long mode while interpreting");
+	case EMUL_STOP:
+		break;
+	}
+	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "stopped by the platform");
+}
+
+/* An interrupt can be taken between two instructions. */
+static bool interrupt_is_due(struct vcpu *v)
+{
+	return v->regs.rflags & X86_EFLAGS_IF && !v->interrupt_shadow &&
+	       platform_interrupt_pending(v->platform, v->id);
+}
+
+enum vcpu_action vcpu_interpret(struct vcpu *v)
+{
+	enum vcpu_action action = VCPU_RESUME;
+	struct emulation e;
+
+	begin(&e, v);
+	for (unsigned int i = 0; i < INTERPRET_BATCH || v->interrupt_shadow; i++) {
+		action = v->event.pending ? deliver_event(v, &e) : one_instruction(v, &e);
+		if (action != VCPU_RESUME || v->halted || v->stop.reason != VCPU_STOP_NONE)
+			break;
+		if (!v->interpreting && !v->interrupt_shadow)
+			break;
+		if (!v->event.pending && interrupt_is_due(v))
+			break;
+		emulation_refresh(&e);
+	}
+	return action;
+}
+
+/* ---- task switches ---------------------------------------------------------- */
+
+enum vcpu_action vcpu_exit_task_switch(struct vcpu *v, const struct emul_task_switch *t, unsigned int insn_len)
+{
+	struct emulation e;
+
+	begin(&e, v);
+	e.ctx.regs.rip += insn_len;
+	switch (emul_task_switch(&e.ctx, t)) {
+	case EMUL_DONE:
+		v->event.pending = false;
+		v->regs = e.ctx.regs;
+		vcpu_choose_engine(v);
+		return e.ctx.debug_trap ? vcpu_inject_debug(v, e.ctx.debug_trap) : VCPU_RESUME;
+	case EMUL_EXCEPTION:
+		if (e.ctx.task_switched) /* the fault is the new task's */
+			v->regs = e.ctx.regs;
+		vcpu_choose_engine(v);
+		return emulation_raise(v, &e.ctx.exception);
+	case EMUL_UNKNOWN:
+		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, t->selector, "a task switch in long mode");
+	case EMUL_STOP:
+		break;
+	}
+	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "stopped by the platform");
+}
