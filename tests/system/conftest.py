@@ -23,6 +23,14 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="long: make test-all"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    table = os.path.join(machine.BUILD, "models.txt")
+    if any("test_models.py" in report.nodeid for report in terminalreporter.getreports("passed")) and os.path.exists(table):
+        with open(table, encoding="utf-8") as f:
+            terminalreporter.section("CPU models")
+            terminalreporter.write(f.read())
+
+
 @pytest.fixture
 def boot(request):
     """boot(modules, options, ...) starts a machine for this test and stops it at the test's end."""
