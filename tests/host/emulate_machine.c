@@ -310,7 +310,7 @@ bool machine_same(const struct machine *a, const struct machine *b)
 void machine_spoil(struct machine *m, const struct machine_access *access)
 {
 	for (unsigned int i = 0; i < access->len; i++)
-		m->bad[access->addr + i] = access->kind == MACHINE_READ ? BAD_READ : BAD_WRITE;
+		m->bad[access->addr + i] = access->kind == MACHINE_READ ? BAD_READ | BAD_WRITE : BAD_WRITE;
 }
 
 void expect_fault_at(const struct machine *m, enum emul_status status, unsigned int vector, uint32_t code,

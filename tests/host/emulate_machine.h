@@ -88,7 +88,7 @@ unsigned int machine_count(const struct machine *m, int kind);
 bool segment_same(const struct segment *a, const struct segment *b);
 /* Are registers and memory the same? Accessed bits in GDT and LDT may differ. */
 bool machine_same(const struct machine *a, const struct machine *b);
-/* Make the bytes of @access fault in the way it reached them. */
+/* Make the bytes of @access fault: what was read is away, what was written is read-only. */
 void machine_spoil(struct machine *m, const struct machine_access *access);
 
 /* Fails the test unless @status and m->ctx.exception say so. */
