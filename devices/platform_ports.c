@@ -137,6 +137,16 @@ static void debug_exit_write(struct platform *p, uint16_t port, unsigned int len
 	h->stop(h->ctx, PLATFORM_STOP_DEBUG_EXIT, val);
 }
 
+static uint32_t vga_port_read(struct platform *p, uint16_t port, unsigned int len)
+{
+	return vga_read(&p->vga, port);
+}
+
+static void vga_port_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
+{
+	vga_write(&p->vga, port, (uint8_t)val);
+}
+
 static uint32_t uart_port_read(struct platform *p, uint16_t port, unsigned int len)
 {
 	return uart_read(&p->uart, port & 7);
@@ -203,6 +213,11 @@ static const struct port_range port_map[] = {
 	{ 0x0E9, 0x0E9, 1, debug_port_read, debug_port_write },
 	{ 0x0ED, 0x0ED, 1, ones_read, swallow_write }, /* I/O delay */
 	{ 0x0F4, 0x0F7, 1 | 2 | 4, ones_read, debug_exit_write },
+	{ 0x3B4, 0x3B5, 1, vga_port_read, vga_port_write },
+	{ 0x3BA, 0x3BA, 1, vga_port_read, vga_port_write },
+	{ 0x3C0, 0x3CF, 1, vga_port_read, vga_port_write },
+	{ 0x3D4, 0x3D5, 1, vga_port_read, vga_port_write },
+	{ 0x3DA, 0x3DA, 1, vga_port_read, vga_port_write },
 	{ 0x3F8, 0x3FF, 1, uart_port_read, uart_port_write },
 	{ 0x4D0, 0x4D1, 1, elcr_port_read, elcr_port_write },
 	{ 0x510, 0x510, 1 | 2, ones_read, fw_cfg_select_write },

@@ -18,6 +18,7 @@
 #include "devices/reset.h"
 #include "devices/rtc.h"
 #include "devices/uart16550.h"
+#include "devices/vga.h"
 
 struct platform {
 	struct platform_config config;
@@ -28,6 +29,7 @@ struct platform {
 	struct acpi_pm pm;
 	struct reset reset;
 	struct fw_cfg fw_cfg;
+	struct vga vga;
 	struct ioapic ioapic;
 	struct lapic lapic[PLATFORM_VCPUS_MAX];
 	uint32_t pci_address;  /* 0xCF8 */

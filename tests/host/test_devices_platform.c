@@ -52,12 +52,12 @@ static void unclaimed_ports_are_all_ones_and_counted(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(inb(f, 0x3C4), 0xFF);
-	assert_int_equal(in_n(f, 0x3C4, 2), 0xFFFF);
+	assert_int_equal(inb(f, 0x2F8), 0xFF);
+	assert_int_equal(in_n(f, 0x378, 2), 0xFFFF);
 	assert_true(inl(f, 0x1F0) == 0xFFFFFFFF);
-	outw(f, 0x3D4, 0x0E0F);
+	outw(f, 0x22, 0x0170);
 	assert_int_equal(f->p.unclaimed, 1 + 2 + 4 + 2);
-	assert_int_equal(mmio_read(f, 0xB8000), 0xFFFFFFFF);
+	assert_int_equal(mmio_read(f, 0xA0000), 0xFFFFFFFF);
 	assert_int_equal(f->p.unclaimed, 10);
 }
 
@@ -424,8 +424,8 @@ static uint64_t rnd(void)
 
 static uint16_t random_port(void)
 {
-	static const uint16_t base[] = { 0x20, 0x40, 0x60, 0x64, 0x70, 0x92, 0xA0, 0xE9, 0xF4, 0x3F8,
-					 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
+	static const uint16_t base[] = { 0x20, 0x40, 0x60, 0x64, 0x70, 0x92, 0xA0, 0xE9, 0xF4, 0x3B4, 0x3C0,
+					 0x3C8, 0x3D4, 0x3F8, 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
 
 	return rnd() % 8 ? (uint16_t)(base[rnd() % ARRAY_SIZE(base)] + rnd() % 8) : (uint16_t)rnd();
 }
