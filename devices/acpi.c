@@ -7,10 +7,13 @@
  *                      -> MADT
  *
  * The DSDT is devices/dsdt.asl, compiled by iasl when we are built. The FADT
- * tells the truth about a PC without VGA, keyboard controller, MSI or C-states.
+ * knows no VGA, keyboard controller, MSI or C-states. The first two have
+ * registers all the same, for kernels that look without asking; one that asks
+ * is spared the search, as there is neither screen nor keyboard.
  */
 #include "devices/platform.h"
 
+#include "devices/checksum.h"
 #include "dsdt.h"
 #include "lib/errno.h"
 
@@ -166,16 +169,6 @@ _Static_assert(sizeof(struct acpi_image) <= ACPI_TABLES_MAX, "the tables fit");
 
 #define TABLE_ADDRESS(member) (ACPI_TABLES_BASE + (uint32_t)offsetof(struct acpi_image, member))
 
-static uint8_t checksum(const void *data, size_t size)
-{
-	const uint8_t *byte = data;
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < size; i++)
-		sum += byte[i];
-	return (uint8_t)-sum;
-}
-
 /* The last step of making a table: its body is complete. */
 static void table_finish(struct table_header *h, const char signature[4], uint8_t revision, size_t length)
 {
@@ -231,7 +224,7 @@ static void madt_fill(struct madt *m, unsigned int vcpus)
 	m->flags = MADT_PC_8259;
 	m->ioapic = (struct madt_ioapic){ .type = MADT_IOAPIC, .length = sizeof(m->ioapic), .id = IOAPIC_ID,
 					  .address = IOAPIC_DEFAULT_BASE };
-	m->timer = (struct madt_override){ MADT_OVERRIDE, sizeof(m->timer), 0, 0, 2, 0 };
+	m->timer = (struct madt_override){ MADT_OVERRIDE, sizeof(m->timer), 0, 0, IOAPIC_PIN_TIMER, 0 };
 	m->sci = (struct madt_override){ .type = MADT_OVERRIDE, .length = sizeof(m->sci),
 					 .source = ACPI_SCI_IRQ, .interrupt = ACPI_SCI_IRQ,
 					 .flags = MADT_ACTIVE_HIGH_LEVEL };

@@ -14,6 +14,8 @@
 
 #define IOAPIC_PINS 24u
 #define IOAPIC_ID 15u
+#define IOAPIC_VERSION_NUMBER 0x20u
+#define IOAPIC_PIN_TIMER 2u /* where IRQ 0 is */
 
 struct ioapic {
 	uint64_t entry[IOAPIC_PINS]; /* redirection table */

@@ -17,8 +17,8 @@ enum lapic_reg {
 	REG_INITIAL = 0x38, REG_CURRENT = 0x39, REG_DIVIDE = 0x3E, REG_SELF_IPI = 0x3F,
 };
 
-/* Version 0x14, six LVT entries, EOI broadcast can be suppressed. */
-#define LAPIC_VERSION (0x14u | (LVT_COUNT - 1) << 16 | 1u << 24)
+/* Six LVT entries; EOI broadcast can be suppressed. */
+#define LAPIC_VERSION (LAPIC_VERSION_NUMBER | (LVT_COUNT - 1) << 16 | 1u << 24)
 
 #define SVR_ENABLED (1u << 8)
 #define SVR_NO_EOI_BROADCAST (1u << 12)

@@ -16,6 +16,8 @@
 #include "devices/apic_message.h"
 #include "lib/compiler.h"
 
+#define LAPIC_VERSION_NUMBER 0x14u
+
 #define APIC_BASE_BSP (1u << 8)
 #define APIC_BASE_EXTD (1u << 10)
 #define APIC_BASE_EN (1u << 11)

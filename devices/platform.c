@@ -15,7 +15,6 @@
 #define IRQ_TIMER 0
 #define IRQ_COM1 4
 #define IRQ_RTC 8
-#define IOAPIC_PIN_TIMER 2
 
 #define TSC_HZ_LEAST 10000000u            /* above every device's clock */
 #define RTC_EPOCH_MOST 253402300799ull    /* the end of the year 9999 */

@@ -87,11 +87,35 @@ uint64_t platform_next_deadline(const struct platform *p);
  * host.kick() is called when there is room again. */
 must_check int platform_console_input(struct platform *p, uint8_t byte);
 
-/* ACPI tables for this configuration, to be put at guest physical
- * ACPI_TABLES_BASE; the RSDP is at its start. Returns the length, or -ENOSPC.
+/* Tables for this configuration, to be put at guest physical ACPI_TABLES_BASE
+ * (the RSDP is at its start) and MP_TABLE_BASE. Return the length, or -ENOSPC.
  * The guest must find that range reserved, and writable (the FACS is there). */
 #define ACPI_TABLES_BASE 0xF0000u
-#define ACPI_TABLES_MAX 0x10000u
+#define ACPI_TABLES_MAX 0x8000u
+#define MP_TABLE_BASE 0xF8000u
+#define MP_TABLE_MAX 0x8000u
 must_check int platform_acpi_tables(const struct platform_config *c, void *buf, size_t size);
+must_check int platform_mp_table(const struct platform_config *c, void *buf, size_t size);
+
+/* The BIOS data area, and its extension in the last KiB of conventional
+ * memory, which the guest must find reserved. */
+#define BIOS_DATA_BASE 0x400u
+#define BIOS_DATA_SIZE 0x100u
+#define PLATFORM_EBDA 0x9FC00u
+#define PLATFORM_EBDA_SIZE 0x400u
+
+/* VGA text memory: the caller puts RAM there. */
+#define VGA_TEXT_BASE 0xB8000u
+#define VGA_TEXT_SIZE 0x8000u
+
+/* All that firmware leaves in guest memory before a kernel is loaded: what
+ * @make makes (aligned to 2) goes to @base, and is never longer than @max. */
+struct platform_image {
+	uint32_t base, max;
+	int (*make)(const struct platform_config *c, void *buf, size_t size);
+};
+
+#define PLATFORM_IMAGES 5
+extern const struct platform_image platform_images[PLATFORM_IMAGES];
 
 #endif

@@ -3,9 +3,9 @@
  * What every guest loader shares: where a VM's RAM lies, the memory map it
  * is told, and the state its first vCPU starts in. Pure data.
  *
- *   0        640K    768K..960K    960K      1M            low_memory   4G
- *   | RAM    | no RAM              | firmware| RAM         | no RAM     | RAM ...
- *                                  ^ ACPI tables (devices/platform.h)
+ *   0        640K      736K    768K      960K      1M            low_memory   4G
+ *   | RAM    | no RAM  | text  | no RAM  | firmware| RAM         | no RAM     | RAM ...
+ *                      ^ VGA             ^ ACPI and MP tables (devices/platform.h)
  *
  * The top 1 KiB below 640K is told as reserved, as firmware does for its
  * extended data area.

@@ -23,7 +23,9 @@
 #define PAGES_PER_SHADOW_PAGE 32
 #define SHADOW_PAGES_LEAST 512
 
-enum { SLOT_LOW, SLOT_FIRMWARE, SLOT_HIGH, SLOT_ABOVE_4G };
+enum { SLOT_LOW, SLOT_VGA_TEXT, SLOT_FIRMWARE, SLOT_HIGH, SLOT_ABOVE_4G };
+
+_Static_assert(PLATFORM_EBDA == GUEST_EBDA, "the memory map keeps it reserved");
 
 static uint64_t guest_now(void *ctx)
 {
@@ -83,12 +85,25 @@ static int add_all_ram(struct vm *vm, const struct guest_layout *l)
 	int err = add_ram(vm, SLOT_LOW, 0, GUEST_LOW_RAM_END, 0);
 
 	if (!err)
+		err = add_ram(vm, SLOT_VGA_TEXT, VGA_TEXT_BASE, VGA_TEXT_SIZE, VGA_TEXT_BASE);
+	if (!err)
 		err = add_ram(vm, SLOT_FIRMWARE, GUEST_FIRMWARE_BASE, GUEST_HIGH_BASE - GUEST_FIRMWARE_BASE,
 			      GUEST_FIRMWARE_BASE);
 	if (!err)
 		err = add_ram(vm, SLOT_HIGH, GUEST_HIGH_BASE, l->low_memory - GUEST_HIGH_BASE, GUEST_HIGH_BASE);
 	if (!err)
 		err = add_ram(vm, SLOT_ABOVE_4G, 1ull << 32, l->high_memory, l->low_memory);
+	return err;
+}
+
+/* Tables and data that the guest expects of its firmware. */
+static int put_image(struct vm *vm, const struct platform_config *pc, const struct platform_image *image)
+{
+	void *buf = mem_zalloc(image->max);
+	int n = buf ? image->make(pc, buf, image->max) : -ENOMEM;
+	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(image->base), buf, (size_t)n, WRITER_LOADER);
+
+	mem_free(buf, image->max);
 	return err;
 }
 
@@ -103,11 +118,10 @@ static int init_platform(struct vm *vm, const struct guest_layout *l)
 		.host = { .now = guest_now, .console_put = guest_console_put, .stop = guest_stop,
 			  .kick = guest_kick, .ctx = vm },
 	};
-	void *tables = mem_zalloc(ACPI_TABLES_MAX);
-	int n = tables ? platform_acpi_tables(&pc, tables, ACPI_TABLES_MAX) : -ENOMEM;
-	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(ACPI_TABLES_BASE), tables, (size_t)n, WRITER_LOADER);
+	int err = 0;
 
-	mem_free(tables, ACPI_TABLES_MAX);
+	for (unsigned int i = 0; !err && i < PLATFORM_IMAGES; i++)
+		err = put_image(vm, &pc, &platform_images[i]);
 	return err ? err : platform_init(&vm->platform, &pc);
 }
 

@@ -324,6 +324,9 @@ static void acpi_tables_hang_together(void **state)
 	assert_int_equal(get32(fadt, 76), 0x608);
 	assert_int_equal(get32(fadt, 120), 0xCF9); /* reset register */
 	assert_int_equal(fadt[128], 0x06);
+	assert_int_equal(fadt[116], 1);                       /* it is a port, 8 bits wide */
+	assert_int_equal(fadt[117], 8);
+	assert_int_equal(get32(fadt, 112) >> 10 & 1, 1);      /* and may be used */
 	assert_int_equal(get32(madt, 36), LAPIC_DEFAULT_BASE);
 	assert_int_equal(get32(madt, 44 + 4), IOAPIC_DEFAULT_BASE);
 }
