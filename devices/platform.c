@@ -13,8 +13,10 @@
 #include "lib/errno.h"
 
 #define IRQ_TIMER 0
+#define IRQ_KEYBOARD 1
 #define IRQ_COM1 4
 #define IRQ_RTC 8
+#define IRQ_AUX 12
 
 #define TSC_HZ_LEAST 10000000u            /* above every device's clock */
 #define RTC_EPOCH_MOST 253402300799ull    /* the end of the year 9999 */
@@ -378,6 +380,7 @@ int platform_init(struct platform *p, const struct platform_config *c)
 	pit_init(&p->pit, c->tsc_hz, isa_line(p, IRQ_TIMER));
 	rtc_init(&p->rtc, c->tsc_hz, c->rtc_epoch, c->low_memory, c->high_memory, isa_line(p, IRQ_RTC));
 	acpi_pm_init(&p->pm, c->tsc_hz, isa_line(p, ACPI_SCI_IRQ));
+	i8042_init(&p->i8042, isa_line(p, IRQ_KEYBOARD), isa_line(p, IRQ_AUX));
 	reset_init(&p->reset);
 	vga_init(&p->vga);
 	fw_cfg_init(&p->fw_cfg, c->low_memory + c->high_memory, (uint16_t)c->vcpus);

@@ -60,22 +60,22 @@ static void speaker_port_write(struct platform *p, uint16_t port, unsigned int l
 
 static uint32_t kbd_data_read(struct platform *p, uint16_t port, unsigned int len)
 {
-	return i8042_read_data(&p->reset);
+	return i8042_read_data(&p->i8042);
 }
 
 static void kbd_data_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
 {
-	request_power(p, i8042_write_data(&p->reset, (uint8_t)val));
+	request_power(p, i8042_write_data(&p->i8042, (uint8_t)val));
 }
 
 static uint32_t kbd_status_read(struct platform *p, uint16_t port, unsigned int len)
 {
-	return i8042_read_status(&p->reset);
+	return i8042_read_status(&p->i8042);
 }
 
 static void kbd_command_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
 {
-	request_power(p, i8042_write_command(&p->reset, (uint8_t)val));
+	request_power(p, i8042_write_command(&p->i8042, (uint8_t)val));
 }
 
 static uint32_t rtc_port_read(struct platform *p, uint16_t port, unsigned int len)
@@ -100,12 +100,12 @@ static void post_port_write(struct platform *p, uint16_t port, unsigned int len,
 
 static uint32_t port92_read(struct platform *p, uint16_t port, unsigned int len)
 {
-	return reset_port92_read(&p->reset);
+	return i8042_port92_read(&p->i8042);
 }
 
 static void port92_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
 {
-	request_power(p, reset_port92_write(&p->reset, (uint8_t)val));
+	request_power(p, i8042_port92_write(&p->i8042, (uint8_t)val));
 }
 
 /* Bochs's debug output: reading gives the port number, "I am here". */

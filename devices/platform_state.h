@@ -11,6 +11,7 @@
 
 #include "devices/acpi_pm.h"
 #include "devices/fw_cfg.h"
+#include "devices/i8042.h"
 #include "devices/ioapic.h"
 #include "devices/lapic.h"
 #include "devices/pic8259.h"
@@ -27,6 +28,7 @@ struct platform {
 	struct pit8254 pit;
 	struct rtc rtc;
 	struct acpi_pm pm;
+	struct i8042 i8042;
 	struct reset reset;
 	struct fw_cfg fw_cfg;
 	struct vga vga;

@@ -174,15 +174,6 @@ static void resets(void **state)
 	outb(f, 0xCF9, 0);
 	outb(f, 0xCF9, 0x0E);
 	expect_stop(f, PLATFORM_STOP_RESET, 0);
-	assert_int_equal(inb(f, 0x64) & 2, 0); /* never busy */
-	outb(f, 0x64, 0xFE);
-	expect_stop(f, PLATFORM_STOP_RESET, 0);
-	outb(f, 0x64, 0xD1);
-	outb(f, 0x60, 0x02);
-	expect_stop(f, PLATFORM_STOP_RESET, 0);
-	assert_int_equal(inb(f, 0x92), 0x02);
-	outb(f, 0x92, 0x03);
-	expect_stop(f, PLATFORM_STOP_RESET, 0);
 }
 
 static void power_off_ports(void **state)
@@ -194,31 +185,6 @@ static void power_off_ports(void **state)
 	for (const char *s = "ShutShutdown"; *s; s++)
 		outb(f, 0x8900, (uint8_t)*s);
 	expect_stop(f, PLATFORM_STOP_POWEROFF, 0);
-}
-
-static void keyboard_controller_has_no_keyboard(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(inb(f, 0x64) & 0x03, 0);
-	outb(f, 0x64, 0xAA);
-	assert_int_equal(inb(f, 0x64) & 0x01, 1);
-	assert_int_equal(inb(f, 0x60), 0x55);
-	assert_int_equal(inb(f, 0x64) & 0x01, 0);
-	outb(f, 0x64, 0x60);
-	outb(f, 0x60, 0x47);
-	outb(f, 0x64, 0x20);
-	assert_int_equal(inb(f, 0x60), 0x47);
-	outb(f, 0x64, 0xAB);
-	assert_int_not_equal(inb(f, 0x60), 0);
-	outb(f, 0x60, 0xFF); /* reset the keyboard: time-out */
-	assert_int_equal(inb(f, 0x64) & 0x41, 0x41);
-	assert_int_equal(inb(f, 0x60), 0xFE);
-	outb(f, 0x64, 0xD4);
-	outb(f, 0x60, 0xF2);
-	assert_int_equal(inb(f, 0x64) & 0x61, 0x61);
-	assert_int_equal(inb(f, 0x60), 0xFE);
-	assert_int_equal(f->stops, 0);
 }
 
 /* ---- ACPI fixed hardware ---- */
@@ -553,7 +519,6 @@ int main(void)
 		device_test(debug_exit_takes_all_widths),
 		device_test(resets),
 		device_test(power_off_ports),
-		device_test(keyboard_controller_has_no_keyboard),
 		device_test(always_in_acpi_mode),
 		device_test(pm_timer_runs_at_its_frequency),
 		device_test(pm_timer_interrupt),
