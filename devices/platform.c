@@ -381,6 +381,7 @@ int platform_init(struct platform *p, const struct platform_config *c)
 	rtc_init(&p->rtc, c->tsc_hz, c->rtc_epoch, c->low_memory, c->high_memory, isa_line(p, IRQ_RTC));
 	acpi_pm_init(&p->pm, c->tsc_hz, isa_line(p, ACPI_SCI_IRQ));
 	i8042_init(&p->i8042, isa_line(p, IRQ_KEYBOARD), isa_line(p, IRQ_AUX));
+	dma_init(&p->dma);
 	reset_init(&p->reset);
 	vga_init(&p->vga);
 	fw_cfg_init(&p->fw_cfg, c->low_memory + c->high_memory, (uint16_t)c->vcpus);

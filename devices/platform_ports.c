@@ -88,14 +88,28 @@ static void rtc_port_write(struct platform *p, uint16_t port, unsigned int len, 
 	rtc_write(&p->rtc, port & 1, (uint8_t)val, p->access_now);
 }
 
-static uint32_t post_port_read(struct platform *p, uint16_t port, unsigned int len)
+static uint32_t dma_port_read(struct platform *p, uint16_t port, unsigned int len)
 {
-	return p->post_code;
+	return port < 0xC0 ? dma_read(&p->dma, 0, port) : dma_read(&p->dma, 1, (port - 0xC0u) / 2);
 }
 
-static void post_port_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
+static void dma_port_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
 {
-	p->post_code = (uint8_t)val;
+	if (port < 0xC0)
+		dma_write(&p->dma, 0, port, (uint8_t)val);
+	else
+		dma_write(&p->dma, 1, (port - 0xC0u) / 2, (uint8_t)val);
+}
+
+/* Among them the POST code at 0x80. */
+static uint32_t dma_page_read(struct platform *p, uint16_t port, unsigned int len)
+{
+	return p->dma.page[port % DMA_PAGES];
+}
+
+static void dma_page_write(struct platform *p, uint16_t port, unsigned int len, uint32_t val)
+{
+	p->dma.page[port % DMA_PAGES] = (uint8_t)val;
 }
 
 static uint32_t port92_read(struct platform *p, uint16_t port, unsigned int len)
@@ -201,15 +215,17 @@ static void shutdown_port_write(struct platform *p, uint16_t port, unsigned int 
 }
 
 static const struct port_range port_map[] = {
+	{ 0x000, 0x00F, 1, dma_port_read, dma_port_write },
 	{ 0x020, 0x021, 1, pic_port_read, pic_port_write },
 	{ 0x040, 0x043, 1, pit_port_read, pit_port_write },
 	{ 0x060, 0x060, 1, kbd_data_read, kbd_data_write },
 	{ 0x061, 0x061, 1, speaker_port_read, speaker_port_write },
 	{ 0x064, 0x064, 1, kbd_status_read, kbd_command_write },
 	{ 0x070, 0x071, 1, rtc_port_read, rtc_port_write },
-	{ 0x080, 0x080, 1, post_port_read, post_port_write },
+	{ 0x080, 0x08F, 1, dma_page_read, dma_page_write },
 	{ 0x092, 0x092, 1, port92_read, port92_write },
 	{ 0x0A0, 0x0A1, 1, pic_port_read, pic_port_write },
+	{ 0x0C0, 0x0DF, 1, dma_port_read, dma_port_write },
 	{ 0x0E9, 0x0E9, 1, debug_port_read, debug_port_write },
 	{ 0x0ED, 0x0ED, 1, ones_read, swallow_write }, /* I/O delay */
 	{ 0x0F4, 0x0F7, 1 | 2 | 4, ones_read, debug_exit_write },

@@ -10,6 +10,7 @@
 #define DEVICES_PLATFORM_STATE_H
 
 #include "devices/acpi_pm.h"
+#include "devices/dma8237.h"
 #include "devices/fw_cfg.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
@@ -28,6 +29,7 @@ struct platform {
 	struct pit8254 pit;
 	struct rtc rtc;
 	struct acpi_pm pm;
+	struct dma8237 dma;
 	struct i8042 i8042;
 	struct reset reset;
 	struct fw_cfg fw_cfg;
@@ -35,7 +37,6 @@ struct platform {
 	struct ioapic ioapic;
 	struct lapic lapic[PLATFORM_VCPUS_MAX];
 	uint32_t pci_address;  /* 0xCF8 */
-	uint8_t post_code;     /* port 0x80 */
 	uint64_t access_now;   /* the time of the access being served */
 	uint64_t unclaimed;    /* accesses, or bytes of them, that nobody answered */
 };

@@ -187,6 +187,90 @@ static void power_off_ports(void **state)
 	expect_stop(f, PLATFORM_STOP_POWEROFF, 0);
 }
 
+/* ---- DMA controllers, with nothing to transfer ---- */
+
+static void dma_put(struct fixture *f, uint16_t port, uint16_t val)
+{
+	outb(f, port, (uint8_t)val);
+	outb(f, port, (uint8_t)(val >> 8));
+}
+
+static uint16_t dma_get(struct fixture *f, uint16_t port)
+{
+	uint8_t low = inb(f, port);
+
+	return (uint16_t)(low | inb(f, port) << 8);
+}
+
+static void dma_registers_hold_what_is_written(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(f, 0x0C, 0);
+	outb(f, 0xD8, 0);
+	for (uint16_t i = 0; i < 8; i++) {
+		dma_put(f, i, (uint16_t)(0x1122 * i));
+		dma_put(f, (uint16_t)(0xC0 + 2 * i), (uint16_t)(0x1122 * i + 1));
+	}
+	outb(f, 0x00, 0x77); /* half a word: the flip-flop is set */
+	outb(f, 0x0C, 0);
+	for (uint16_t i = 1; i < 8; i++) {
+		assert_int_equal(dma_get(f, i), 0x1122 * i);
+		assert_int_equal(dma_get(f, (uint16_t)(0xC0 + 2 * i)), 0x1122 * i + 1);
+	}
+	for (uint16_t port = 0x80; port < 0x90; port++)
+		outb(f, port, (uint8_t)(port + 3));
+	for (uint16_t port = 0x80; port < 0x90; port++)
+		assert_int_equal(inb(f, port), port + 3);
+	assert_int_equal(f->p.unclaimed, 0);
+}
+
+static void dma_masks_and_status(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(inb(f, 0x0F), 0xFF);
+	assert_int_equal(inb(f, 0xDE), 0xFE); /* the cascade is open */
+	outb(f, 0x0A, 2); /* channel 2 on */
+	assert_int_equal(inb(f, 0x0F), 0xFB);
+	outb(f, 0x0A, 6);
+	assert_int_equal(inb(f, 0x0F), 0xFF);
+	outb(f, 0xDC, 0);
+	assert_int_equal(inb(f, 0xDE), 0xF0);
+	outb(f, 0xDE, 5);
+	assert_int_equal(inb(f, 0xDE), 0xF5);
+	outb(f, 0x00, 1);
+	outb(f, 0x0E, 0);
+	outb(f, 0x0D, 0); /* master clear: masks and flip-flop */
+	assert_int_equal(inb(f, 0x0F), 0xFF);
+	dma_put(f, 0x00, 0x1234);
+	assert_int_equal(dma_get(f, 0x00), 0x1234);
+	assert_int_equal(inb(f, 0x08), 0); /* no transfer was asked for, none has ended */
+	assert_int_equal(inb(f, 0xD0), 0);
+	outb(f, 0x0B, 0x56);
+	outb(f, 0x09, 0x04);
+	assert_int_equal(inb(f, 0x08), 0);
+}
+
+/* ---- NMI gates: kept, and nothing comes of them ---- */
+
+static void nmi_gates_read_back(void **state)
+{
+	struct fixture *f = *state;
+
+	outb(f, 0x61, 0x0C);
+	assert_int_equal(inb(f, 0x61) & 0xCF, 0x0C); /* no parity error, no channel check */
+	outb(f, 0x61, 0x00);
+	assert_int_equal(inb(f, 0x61) & 0xCF, 0x00);
+	outb(f, 0x70, 0x8F);
+	assert_int_equal(inb(f, 0x70), 0x8F);
+	outb(f, 0x71, 0); /* 0x0F, the shutdown code, is plain memory */
+	assert_int_equal(inb(f, 0x71), 0);
+	outb(f, 0x70, 0x0F);
+	assert_int_equal(inb(f, 0x71), 0);
+	assert_false(platform_nmi_take(&f->p, 0));
+}
+
 /* ---- ACPI fixed hardware ---- */
 
 static void always_in_acpi_mode(void **state)
@@ -393,8 +477,9 @@ static uint64_t rnd(void)
 
 static uint16_t random_port(void)
 {
-	static const uint16_t base[] = { 0x20, 0x40, 0x60, 0x64, 0x70, 0x92, 0xA0, 0xE9, 0xF4, 0x3B4, 0x3C0,
-					 0x3C8, 0x3D4, 0x3F8, 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
+	static const uint16_t base[] = { 0x00,	0x08,  0x20,  0x40,  0x60,  0x64,  0x70,  0x80,	 0x92,
+					 0xA0,	0xC0,  0xD0,  0xE9,  0xF4,  0x3B4, 0x3C0, 0x3C8, 0x3D4,
+					 0x3F8, 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
 
 	return rnd() % 8 ? (uint16_t)(base[rnd() % ARRAY_SIZE(base)] + rnd() % 8) : (uint16_t)rnd();
 }
@@ -519,6 +604,9 @@ int main(void)
 		device_test(debug_exit_takes_all_widths),
 		device_test(resets),
 		device_test(power_off_ports),
+		device_test(dma_registers_hold_what_is_written),
+		device_test(dma_masks_and_status),
+		device_test(nmi_gates_read_back),
 		device_test(always_in_acpi_mode),
 		device_test(pm_timer_runs_at_its_frequency),
 		device_test(pm_timer_interrupt),
