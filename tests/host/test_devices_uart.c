@@ -33,6 +33,125 @@ static void output_reaches_the_host_at_once(void **state)
 	assert_memory_equal(f->out, "Linux", 5);
 }
 
+/* Whatever the line is set to, and in loopback too: a byte that was written
+ * has left before anybody can ask, so that no polling loop turns once. */
+static void transmitter_is_always_empty(void **state)
+{
+	static const uint8_t fcr[] = { 0, UART_FCR_ENABLE_FIFO, 0xC7 }, mcr[] = { 0, 0x0B, UART_MCR_LOOP };
+	struct fixture *f = *state;
+	size_t sent = 0;
+
+	for (unsigned int lcr = 0; lcr < 128; lcr++)
+		for (unsigned int i = 0; i < 9; i++) {
+			put(f, UART_LCR, (uint8_t)(UART_LCR_DLAB | lcr));
+			put(f, UART_DLL, (uint8_t)i); /* a divisor of zero too */
+			put(f, UART_DLM, 0);
+			put(f, UART_LCR, (uint8_t)lcr);
+			put(f, UART_FCR, fcr[i % 3]);
+			put(f, UART_MCR, mcr[i / 3]);
+			put(f, UART_IER, (uint8_t)(lcr % 16));
+			assert_int_equal(get(f, UART_LSR) & 0x60, 0x60);
+			put(f, UART_TX, (uint8_t)lcr);
+			assert_int_equal(get(f, UART_LSR) & 0x60, 0x60);
+			put(f, UART_TX, (uint8_t)lcr);
+			assert_int_equal(get(f, UART_LSR) & 0x60, 0x60);
+			sent += i / 3 < 2 ? 2 : 0;
+			while (get(f, UART_LSR) & UART_LSR_DR)
+				get(f, UART_RX);
+		}
+	assert_int_equal(f->out_len, sent);
+}
+
+/* Output that begins before anything is set up, as early consoles do. */
+static void untouched_uart_sends(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < 256; i++) {
+		assert_int_equal(get(f, UART_LSR), 0x60);
+		put(f, UART_TX, (uint8_t)i);
+	}
+	assert_int_equal(f->out_len, 256);
+	for (unsigned int i = 0; i < 256; i++)
+		assert_int_equal((uint8_t)f->out[i], i);
+}
+
+static void loopback_brings_every_byte_back(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, UART_MCR, UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_OUT1 | UART_MCR_RTS);
+	for (unsigned int i = 0; i < 256; i++) {
+		put(f, UART_TX, (uint8_t)i);
+		assert_int_equal(get(f, UART_LSR), 0x61);
+		assert_int_equal(get(f, UART_RX), i);
+		assert_int_equal(get(f, UART_LSR), 0x60);
+	}
+	assert_int_equal(f->out_len, 0);
+}
+
+/* MCR's outputs at MSR's inputs: DTR at DSR, RTS at CTS, OUT1 at RI, OUT2 at DCD. */
+static void loopback_of_modem_lines(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int lines = 0; lines < 16; lines++) {
+		uint8_t want = 0;
+
+		put(f, UART_MCR, (uint8_t)(UART_MCR_LOOP | lines));
+		want |= lines & UART_MCR_DTR ? UART_MSR_DSR : 0;
+		want |= lines & UART_MCR_RTS ? UART_MSR_CTS : 0;
+		want |= lines & UART_MCR_OUT1 ? UART_MSR_RI : 0;
+		want |= lines & UART_MCR_OUT2 ? UART_MSR_DCD : 0;
+		assert_int_equal(get(f, UART_MSR) & 0xF0, want);
+		assert_int_equal(get(f, UART_MSR) & 0x0F, 0); /* changes are told once */
+	}
+	put(f, UART_MCR, 0);
+	assert_int_equal(get(f, UART_MSR) & 0xF0, UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD);
+}
+
+/* What the FIFO bits of the IIR tell apart: no FIFO, 16550A, 16750. */
+static void fifo_detection(void **state)
+{
+	static const struct {
+		uint8_t fcr, lcr, iir;
+	} probe[] = {
+		{ 0x00, 0, 0x00 }, { 0xE7, 0, 0xC0 }, { 0xC6, 0, 0x00 }, /* not without bit 0 */
+		{ 0x21, UART_LCR_DLAB, 0xC0 }, { 0x01, 0, 0xC0 }, { 0x00, 0, 0x00 },
+	};
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(probe); i++) {
+		put(f, UART_LCR, probe[i].lcr);
+		put(f, UART_FCR, probe[i].fcr);
+		assert_int_equal(get(f, UART_IIR), probe[i].iir | UART_IIR_NO_INT);
+	}
+}
+
+/* Every set of causes and enables: the IIR names the first that is enabled. */
+static void every_priority(void **state)
+{
+	static const uint8_t name[4] = { UART_IIR_RLSI, UART_IIR_RDI, UART_IIR_THRI, UART_IIR_MSI };
+	static const uint8_t enable[4] = { UART_IER_RLSI, UART_IER_RDI, UART_IER_THRI, UART_IER_MSI };
+	struct fixture *f = *state;
+
+	for (unsigned int ier = 0; ier < 16; ier++) {
+		uint8_t want = UART_IIR_NO_INT;
+
+		put(f, UART_MCR, UART_MCR_LOOP);
+		put(f, UART_TX, 1);
+		put(f, UART_TX, 2); /* overrun, data, transmitter empty */
+		put(f, UART_MCR, UART_MCR_LOOP | UART_MCR_RTS);
+		put(f, UART_IER, (uint8_t)ier);
+		for (unsigned int i = 4; i-- > 0;)
+			want = ier & enable[i] ? name[i] : want;
+		assert_int_equal(get(f, UART_IIR), want);
+		put(f, UART_IER, 0);
+		assert_int_equal(get(f, UART_IIR), UART_IIR_NO_INT);
+		get(f, UART_LSR), get(f, UART_RX), get(f, UART_MSR);
+	}
+}
+
 /* The probe of Linux's 8250 driver: IER, loopback, FIFO type, no EFR. */
 static void linux_autoconfig_finds_a_16550a(void **state)
 {
@@ -252,6 +371,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		device_test(output_reaches_the_host_at_once),
+		device_test(transmitter_is_always_empty),
+		device_test(untouched_uart_sends),
+		device_test(loopback_brings_every_byte_back),
+		device_test(loopback_of_modem_lines),
+		device_test(fifo_detection),
+		device_test(every_priority),
 		device_test(linux_autoconfig_finds_a_16550a),
 		device_test(scratch_register_keeps_what_it_is_told),
 		device_test(fifo_size_in_loopback_is_16),
