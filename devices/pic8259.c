@@ -10,6 +10,7 @@
 #define PIC_CASCADE 2
 #define PIC_SPURIOUS 7
 #define PIC_NONE (-1)
+#define FIRMWARE_MASK 0xF8 /* IRQ 0, 1 and 2 are open */
 
 #define ICW1_INIT (1u << 4)
 #define ICW1_SINGLE (1u << 1)
@@ -266,4 +267,5 @@ void pic_init(struct pic8259 *pic, struct irq_line out)
 		pic->chip[i].imr = 0xFF;
 		pic->chip[i].lowest = 7;
 	}
+	pic->chip[0].imr = FIRMWARE_MASK;
 }

@@ -2,7 +2,7 @@
 /*
  * The pair of 8259As of a PC, the second on input 2 of the first, with the
  * edge/level registers (ELCR) of EISA. Starts as firmware leaves it: vectors
- * 0x08 and 0x70, everything masked.
+ * 0x08 and 0x70, timer, keyboard and the second chip open, the rest masked.
  *
  * An edge is a latch here: a request stays even if the device takes its line
  * back before the CPU acknowledges. Spurious vectors (IRQ 7, 15) come from

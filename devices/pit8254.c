@@ -322,6 +322,19 @@ void pit_port61_write(struct pit8254 *pit, uint8_t val, uint64_t now)
 	channel_set_gate(&pit->channel[2], val & PORT61_GATE, pit_clock(pit, now));
 }
 
+/* Channel 0 runs from TSC 0 on with the longest period, 18.2 times a second.
+ * Its output is high, and that edge is long past. */
+static void pit_start_as_firmware(struct pit8254 *pit)
+{
+	struct pit_channel *c = &pit->channel[0];
+
+	c->mode = 2;
+	c->loaded = true;
+	channel_start(c, 0);
+	pit->irq.level = true;
+	pit_run(pit, 0);
+}
+
 void pit_init(struct pit8254 *pit, uint64_t tsc_hz, struct irq_line irq)
 {
 	*pit = (struct pit8254){ .tsc_hz = tsc_hz, .irq = irq, .deadline = TICKS_NEVER };
@@ -330,4 +343,5 @@ void pit_init(struct pit8254 *pit, uint64_t tsc_hz, struct irq_line irq)
 		pit->channel[i].count = 0x10000;
 		pit->channel[i].gate = i != 2;
 	}
+	pit_start_as_firmware(pit);
 }

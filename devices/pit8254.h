@@ -4,6 +4,9 @@
  * speaker, whose gate and output show at port 0x61. Counters are computed
  * from the TSC when somebody looks; only channel 0 ever has a deadline.
  *
+ * Starts as firmware leaves it: channel 0 runs freely in mode 2 with the
+ * longest period, the others wait for their first mode.
+ *
  * A count written while a channel counts takes effect at once, in all modes.
  * If the caller is late, several periods of channel 0 make one interrupt.
  */

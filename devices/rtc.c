@@ -9,7 +9,7 @@
 #include "devices/ticks.h"
 
 #define RTC_HZ 32768u
-#define RTC_UIP_TICKS 8 /* 244 us before an update */
+#define RTC_UIP_TICKS 73 /* 244 us of warning and 1984 us of the update itself */
 
 enum {
 	RTC_SECONDS = 0, RTC_SECONDS_ALARM, RTC_MINUTES, RTC_MINUTES_ALARM, RTC_HOURS, RTC_HOURS_ALARM,

@@ -74,22 +74,11 @@ static inline struct platform_config fixture_config(struct fixture *f)
 	};
 }
 
-static inline int fixture_setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct platform_config c = fixture_config(f);
-
-	*state = f;
-	return platform_init(&f->p, &c);
-}
-
 static inline int fixture_teardown(void **state)
 {
 	free(*state);
 	return 0;
 }
-
-#define device_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 static inline uint32_t in_n(struct fixture *f, uint16_t port, unsigned int len)
 {
@@ -116,6 +105,36 @@ static inline void outl(struct fixture *f, uint16_t port, uint32_t val)
 {
 	platform_port_write(&f->p, 0, port, 4, val);
 }
+
+/* The machine as firmware leaves it. */
+static inline int fixture_setup_firmware(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct platform_config c = fixture_config(f);
+
+	*state = f;
+	return platform_init(&f->p, &c);
+}
+
+/* Without the interrupts that firmware leaves on: no timer, no 8259. */
+static inline void fixture_quiet(struct fixture *f)
+{
+	outb(f, 0x43, 0x30);
+	outb(f, 0x21, 0xFF);
+	f->kicks = 0;
+}
+
+static inline int fixture_setup(void **state)
+{
+	int err = fixture_setup_firmware(state);
+
+	if (!err)
+		fixture_quiet(*state);
+	return err;
+}
+
+#define device_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define firmware_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup_firmware, fixture_teardown)
 
 static inline uint32_t mmio_read(struct fixture *f, uint64_t addr)
 {

@@ -252,6 +252,40 @@ static void dma_masks_and_status(void **state)
 	assert_int_equal(inb(f, 0x08), 0);
 }
 
+/* ---- what firmware leaves running ---- */
+
+/* A kernel that opens its interrupts and nothing else is ticked 18.2 times a second. */
+static void firmware_leaves_the_timer_on(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int ticks = 0;
+
+	assert_int_equal(inb(f, 0x21), 0xF8);
+	assert_int_equal(inb(f, 0xA1), 0xFF);
+	assert_int_equal(take(f), -EAGAIN);
+	assert_int_equal(platform_next_deadline(&f->p), ticks_scale_up(0x10000, TSC_HZ, 1193182));
+	while (platform_next_deadline(&f->p) <= 10 * TSC_HZ) {
+		run_until(f, platform_next_deadline(&f->p));
+		assert_int_equal(take(f), 0x08);
+		outb(f, 0x20, 0x20);
+		ticks++;
+	}
+	assert_int_equal(ticks, 182);
+}
+
+/* A well-known way to move the vectors: masks are read before and put back. */
+static void masks_survive_the_usual_remap(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t master = inb(f, 0x21), slave = inb(f, 0xA1);
+
+	pic_setup(f, 0);
+	outb(f, 0x21, master);
+	outb(f, 0xA1, slave);
+	run_until(f, 60 * MS);
+	assert_int_equal(take(f), 0x30);
+}
+
 /* ---- NMI gates: kept, and nothing comes of them ---- */
 
 static void nmi_gates_read_back(void **state)
@@ -606,6 +640,8 @@ int main(void)
 		device_test(power_off_ports),
 		device_test(dma_registers_hold_what_is_written),
 		device_test(dma_masks_and_status),
+		firmware_test(firmware_leaves_the_timer_on),
+		firmware_test(masks_survive_the_usual_remap),
 		device_test(nmi_gates_read_back),
 		device_test(always_in_acpi_mode),
 		device_test(pm_timer_runs_at_its_frequency),

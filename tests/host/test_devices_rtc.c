@@ -77,9 +77,11 @@ static void update_in_progress_before_every_second(void **state)
 {
 	struct fixture *f = *state;
 
-	f->now = TSC_HZ - 300 * US;
+	f->now = TSC_HZ - 2300 * US; /* 244 us before an update of 1984 us */
 	assert_int_equal(cmos_read(f, REG_A) & 0x80, 0);
-	f->now = TSC_HZ - 100 * US;
+	f->now = TSC_HZ - 2200 * US;
+	assert_int_equal(cmos_read(f, REG_A) & 0x80, 0x80);
+	f->now = TSC_HZ - 1;
 	assert_int_equal(cmos_read(f, REG_A) & 0x80, 0x80);
 	f->now = TSC_HZ;
 	assert_int_equal(cmos_read(f, REG_A) & 0x80, 0);
