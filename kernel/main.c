@@ -97,6 +97,7 @@ __attribute__((noinline)) static void start(uint32_t magic, uint32_t info)
 		end();
 	vmx_log_features();
 	vmx_set_debug(options.debug);
+	vmx_refuse_exit(options.refused_exit);
 	vmm_start(&boot, &options);
 	end();
 }

@@ -87,12 +87,23 @@ static int set_shadow(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_refused_exit(struct options *o, const char *value)
+{
+	uint64_t reason;
+
+	if (word_number(value, &reason) || reason > UINT16_MAX)
+		return -EINVAL;
+	o->refused_exit = (uint32_t)reason;
+	return 0;
+}
+
 static const struct option table[] = {
     {"noreboot", NULL, "when the last VM has stopped, wait on the console: no power-off", set_noreboot},
     {"debug", NULL, "check guest state before each entry and shadow tables at each end; slow", set_debug},
     {"console", "com1|com2|com3|com4|none[,BAUD]", "serial console, 115200 baud at most (com1,115200)",
      set_console},
     {"shadow", "PAGES", "shadow pages a VM may use at a time, 64 to 1048576 (one for 32 pages of its memory)", set_shadow},
+    {"refuse-exit", "REASON", "stop a VM on VM exits of this basic reason, as on an unknown one: a fault to try", set_refused_exit},
 };
 
 /* The row of @word, and its value when it has one. */
@@ -150,6 +161,7 @@ unsigned int options_parse(struct options *o, const char *cmdline, bool file_nam
 	    .console_port = 0x3F8,
 	    .console_baud = UART_CLOCK_BAUD,
 	    .shadow_pages = OPTIONS_SHADOW_PAGES_DEFAULT,
+	    .refused_exit = OPTIONS_NO_EXIT,
 	};
 	if (!cmdline)
 		return 0;

@@ -15,9 +15,11 @@ struct options {
 	uint16_t console_port;  /* I/O base of the UART, 0: no serial console */
 	uint32_t console_baud;
 	uint32_t shadow_pages;  /* quota of a VM that names none; 0: by its memory */
+	uint32_t refused_exit;  /* basic VM-exit reason to be treated as unknown; OPTIONS_NO_EXIT: none */
 };
 
 #define OPTIONS_SHADOW_PAGES_DEFAULT 0 /* by the VM's memory: vm_shadow_pages() */
+#define OPTIONS_NO_EXIT UINT32_MAX
 #define OPTIONS_SHADOW_PAGES_MIN 64
 #define OPTIONS_SHADOW_PAGES_MAX (1u << 20)
 

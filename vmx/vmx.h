@@ -29,6 +29,9 @@ void vmx_log_features(void);
 /* Check the guest state before every entry, not only when an entry fails. */
 void vmx_set_debug(bool on);
 
+/* Treat the basic exit reason @reason as one that has no handler. */
+void vmx_refuse_exit(uint32_t reason);
+
 extern struct vcpu_backend vmx_backend;
 
 /* Exits of @v by reason, as a table. */
@@ -74,6 +77,7 @@ struct vmx_cpu {
 	void *vmxon_region;
 	struct vcpu *loaded;
 	bool debug;
+	uint32_t refused_exit;
 };
 
 extern struct vmx_cpu vmx_cpu;

@@ -309,7 +309,7 @@ enum vcpu_action vmx_exit_handle(struct vcpu *v)
 
 	x->exit_reason = reason;
 	requeue_event(v);
-	if (reason >= VMX_EXIT_REASONS_MAX || !handlers[reason])
+	if (reason >= VMX_EXIT_REASONS_MAX || !handlers[reason] || reason == vmx_cpu.refused_exit)
 		return unhandled(v, reason);
 	x->exits[reason]++;
 	return handlers[reason](v);

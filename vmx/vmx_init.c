@@ -135,3 +135,4 @@ void vmx_log_features(void)
 }
 
 void vmx_set_debug(bool on) { vmx_cpu.debug = on; }
+void vmx_refuse_exit(uint32_t reason) { vmx_cpu.refused_exit = reason; }

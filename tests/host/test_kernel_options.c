@@ -76,6 +76,7 @@ static void options_defaults(void **state)
 	assert_int_equal(o.console_port, 0x3F8);
 	assert_int_equal(o.console_baud, 115200);
 	assert_int_equal(o.shadow_pages, OPTIONS_SHADOW_PAGES_DEFAULT);
+	assert_int_equal(o.refused_exit, OPTIONS_NO_EXIT);
 	assert_string_equal(log_text, "");
 }
 
@@ -83,11 +84,12 @@ static void options_all_of_them(void **state)
 {
 	struct options o;
 
-	assert_int_equal(options_parse(&o, "noreboot debug console=com2,9600 shadow=64", false), 0);
+	assert_int_equal(options_parse(&o, "noreboot debug console=com2,9600 shadow=64 refuse-exit=18", false), 0);
 	assert_true(o.noreboot && o.debug);
 	assert_int_equal(o.console_port, 0x2F8);
 	assert_int_equal(o.console_baud, 9600);
 	assert_int_equal(o.shadow_pages, 64);
+	assert_int_equal(o.refused_exit, 18);
 	assert_int_equal(options_parse(&o, "console=none", false), 0);
 	assert_int_equal(o.console_port, 0);
 }
@@ -110,6 +112,8 @@ static void options_mistakes_are_named_and_the_rest_counts(void **state)
 		{ "shadow=63", "bad option" },
 		{ "shadow=1048577", "bad option" },
 		{ "shadow=many", "bad option" },
+		{ "refuse-exit=65536", "bad option" },
+		{ "refuse-exit=x", "bad option" },
 		{ "\"", "quote is not closed" },
 	};
 	struct options o;

@@ -85,15 +85,23 @@ def test_bad_descriptions(boot):
     (own("bad", "triple32"), "triple fault"),
     (own("bad", "wild32"), "(triple fault|unsupported|invalid state)"),
     (broken("bad", "zeros"), "(triple fault|unsupported|invalid state)"),
-    (own("bad", "taskswitch32"), "(unhandled exit|unsupported)"),
     (broken("bad", "forever"), "halted for ever"),
-], ids=["triple-fault", "jump-into-nowhere", "run-over-the-end", "task-switch", "halt-for-ever"])
+], ids=["triple-fault", "jump-into-nowhere", "run-over-the-end", "halt-for-ever"])
 def test_broken_guest(boot, modules, why):
     """It alone is stopped, with the reason and its registers; the VM beside it runs on."""
     text = boot(modules + own("good", "hello64")).finish(60)
     end = re.search(said.stopped("bad", why), text)
     assert end, "the broken guest is not stopped for its reason"
     assert re.search(r"rip [0-9a-f]{16}", text[end.end():]), "no registers are shown"
+    assert_neighbour_lives(text)
+
+
+def test_unknown_exit(boot):
+    """An exit that nobody handles stops that VM. There is none that a guest could make, so one is refused: VMCALL."""
+    text = boot(broken("bad", "vmcall") + own("good", "hello64"), "refuse-exit=18").finish(60)
+    assert re.search(said.error(r"bad: no handler for VM exit 18 \(VMCALL\)"), text)
+    end = re.search(said.stopped("bad", "unhandled exit"), text)
+    assert end and re.search(r"rip [0-9a-f]{16}", text[end.end():])
     assert_neighbour_lives(text)
 
 
