@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "emulate/exec.h"
+#include "emulate/segment.h"
 
 #define SEGMENT_TYPE_CODE 8u
 #define SEGMENT_TYPE_EXPAND_DOWN 4u /* data */
@@ -89,8 +90,11 @@ static enum emul_status linear_64(struct exec *x, enum segment_register seg, uin
 	return EMUL_DONE;
 }
 
-static bool segment_allows(const struct segment *s, enum access access)
+/* In real mode code is written through CS. */
+static bool segment_allows(const struct exec *x, const struct segment *s, enum access access)
 {
+	if (emul_is_real(x->ctx))
+		return true;
 	if (s->access & SEGMENT_UNUSABLE)
 		return false;
 	if (s->access & SEGMENT_TYPE_CODE)
@@ -116,7 +120,7 @@ enum emul_status linear(struct exec *x, enum segment_register seg, uint64_t offs
 	if (x->ctx->mode == EMUL_MODE_64)
 		return linear_64(x, seg, offset, len, addr);
 	x->ctx->ops->segment(x->ctx, seg, &s);
-	if (!segment_allows(&s, access) || !within_limit(&s, offset, last))
+	if (!segment_allows(x, &s, access) || !within_limit(&s, offset, last))
 		return segment_fault(x, seg);
 	*addr = gva((s.base + offset) & 0xffffffff);
 	/* An access that wraps around at 4 GiB: legal, and never seen. */
@@ -195,4 +199,15 @@ enum emul_status operand_write(struct exec *x, enum operand_kind kind, unsigned 
 	}
 	status = linear_operand(x, size, ACCESS_WRITE, &addr);
 	return status == EMUL_DONE ? mem_write(x, addr, size, v) : status;
+}
+
+enum emul_status operand_probe_write(struct exec *x, enum operand_kind kind, unsigned int size)
+{
+	enum emul_status status;
+	gva_t addr;
+
+	if (!operand_is_mem(x, kind))
+		return EMUL_DONE;
+	status = linear_operand(x, size, ACCESS_WRITE, &addr);
+	return status == EMUL_DONE ? x->ctx->ops->probe_write(x->ctx, addr, size) : status;
 }

@@ -277,6 +277,173 @@ void alu_multiply_wide(struct alu *a, bool is_signed)
 	set_flag(a, X86_EFLAGS_OF, wide);
 }
 
+/* @high:@low / @divisor by long division; the remainder stays in @high. Wants
+ * @high < @divisor, so that the quotient fits. */
+static uint64_t divide_wide(uint64_t *high, uint64_t low, uint64_t divisor)
+{
+	uint64_t remainder = *high;
+
+	for (unsigned int i = 0; i < 64; i++) {
+		bool carry = remainder >> 63;
+
+		remainder = remainder << 1 | low >> 63;
+		low <<= 1;
+		if (carry || remainder >= divisor) {
+			remainder -= divisor;
+			low |= 1;
+		}
+	}
+	*high = remainder;
+	return low;
+}
+
+/* Both halves, and the divisor, have no more than the bits of the operand size. */
+static bool divide_unsigned(struct alu *a, uint64_t high, uint64_t low, uint64_t divisor)
+{
+	unsigned int bits = 8 * a->size;
+
+	if (high >= divisor)
+		return false;
+	if (a->size == 8) {
+		a->dst = divide_wide(&high, low, divisor);
+		a->src2 = high;
+	} else {
+		a->dst = (high << bits | low) / divisor;
+		a->src2 = (high << bits | low) % divisor;
+	}
+	return true;
+}
+
+/* The remainder has the sign of the dividend. */
+static bool divide_signed(struct alu *a, uint64_t high, uint64_t low, uint64_t divisor)
+{
+	uint64_t mask = size_mask(a->size);
+	bool dividend_negative = bit(high, top_bit(a)), divisor_negative = bit(divisor, top_bit(a));
+	bool negative = dividend_negative != divisor_negative;
+
+	if (dividend_negative) {
+		high = (~high + (low == 0)) & mask;
+		low = -low & mask;
+	}
+	if (divisor_negative)
+		divisor = -divisor & mask;
+	if (!divide_unsigned(a, high, low, divisor) || a->dst > (mask >> 1) + negative)
+		return false;
+	if (negative)
+		a->dst = -a->dst;
+	if (dividend_negative)
+		a->src2 = -a->src2;
+	return true;
+}
+
+bool alu_divide(struct alu *a, bool is_signed)
+{
+	uint64_t mask = size_mask(a->size);
+
+	if (is_signed)
+		return divide_signed(a, a->src2 & mask, a->dst & mask, a->src & mask);
+	return divide_unsigned(a, a->src2 & mask, a->dst & mask, a->src & mask);
+}
+
+static unsigned int trailing_zeros(uint64_t v, unsigned int bits)
+{
+	return v ? (unsigned int)__builtin_ctzll(v) : bits;
+}
+
+static unsigned int leading_zeros(uint64_t v, unsigned int bits)
+{
+	return v ? (unsigned int)__builtin_clzll(v) - (64 - bits) : bits;
+}
+
+static unsigned int bits_set(uint64_t v)
+{
+	unsigned int n = 0;
+
+	for (; v; v &= v - 1)
+		n++;
+	return n;
+}
+
+void alu_bit_scan(enum emul_op op, struct alu *a)
+{
+	unsigned int bits = 8 * a->size;
+	uint64_t v = a->src & size_mask(a->size);
+
+	if (op == OP_BSF || op == OP_BSR) {
+		set_flag(a, X86_EFLAGS_ZF, v == 0);
+		if (v)
+			a->dst = op == OP_BSF ? trailing_zeros(v, bits) : bits - 1 - leading_zeros(v, bits);
+		return;
+	}
+	if (op == OP_POPCNT) {
+		a->flags &= ~(uint64_t)STATUS_FLAGS;
+		set_flag(a, X86_EFLAGS_ZF, v == 0);
+		a->dst = bits_set(v);
+		return;
+	}
+	a->dst = op == OP_TZCNT ? trailing_zeros(v, bits) : leading_zeros(v, bits);
+	set_flag(a, X86_EFLAGS_CF, v == 0);
+	set_flag(a, X86_EFLAGS_ZF, a->dst == 0);
+}
+
+/* daa and das (SDM vol. 2). */
+static void adjust_packed(struct alu *a, bool add)
+{
+	uint8_t al = (uint8_t)a->dst, correction = 0;
+	bool carry = (a->flags & X86_EFLAGS_CF) || al > 0x99;
+	bool half_carry = (a->flags & X86_EFLAGS_AF) || (al & 15) > 9;
+	/* A borrow out of the low digit of das counts, too. */
+	bool borrow = !add && half_carry && al < 6;
+
+	if (half_carry)
+		correction += 6;
+	if (carry)
+		correction += 0x60;
+	al = (uint8_t)(add ? al + correction : al - correction);
+	a->dst = (a->dst & ~0xffull) | al;
+	set_flag(a, X86_EFLAGS_CF, carry || borrow);
+	set_flag(a, X86_EFLAGS_AF, half_carry);
+	set_result_flags(a, al);
+}
+
+/* aaa and aas: a carry goes to AH. */
+static void adjust_unpacked(struct alu *a, bool add)
+{
+	bool carry = (a->flags & X86_EFLAGS_AF) || (a->dst & 15) > 9;
+
+	if (carry)
+		a->dst = add ? a->dst + 0x106 : a->dst - 0x106;
+	a->dst &= 0xff0f;
+	set_flag(a, X86_EFLAGS_CF, carry);
+	set_flag(a, X86_EFLAGS_AF, carry);
+	set_result_flags(a, a->dst);
+}
+
+bool alu_decimal(enum emul_op op, struct alu *a)
+{
+	uint8_t al = (uint8_t)a->dst, ah = (uint8_t)(a->dst >> 8), base = (uint8_t)a->src;
+
+	a->size = 1;
+	switch (op) {
+	case OP_DAA: case OP_DAS:
+		adjust_packed(a, op == OP_DAA);
+		return true;
+	case OP_AAA: case OP_AAS:
+		adjust_unpacked(a, op == OP_AAA);
+		return true;
+	case OP_AAM:
+		if (base == 0)
+			return false;
+		a->dst = (uint64_t)(al / base) << 8 | al % base;
+		break;
+	default: /* aad */
+		a->dst = (uint8_t)(al + ah * base);
+		break;
+	}
+	set_result_flags(a, a->dst);
+	return true;
+}
+
 bool alu_condition(unsigned int cc, uint64_t flags)
 {
 	bool sign_differs = !(flags & X86_EFLAGS_SF) != !(flags & X86_EFLAGS_OF);

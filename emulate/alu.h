@@ -30,6 +30,16 @@ void alu_imul(struct alu *a);
 /* Full product: low half to dst, high half to src. */
 void alu_multiply_wide(struct alu *a, bool is_signed);
 
+/* (high half in src2, low half in dst) / src: quotient to dst, remainder to
+ * src2. False: the divisor is 0 or the quotient does not fit. */
+bool alu_divide(struct alu *a, bool is_signed) must_check;
+
+/* bsf, bsr, tzcnt, lzcnt, popcnt of src to dst. bsf and bsr of 0 leave dst. */
+void alu_bit_scan(enum emul_op op, struct alu *a);
+/* daa, das, aaa, aas, aam, aad: dst is AX, src the base of aam and aad. False:
+ * the base of aam is 0. */
+bool alu_decimal(enum emul_op op, struct alu *a) must_check;
+
 /* Is condition @cc (opcode bits 3:0 of jcc) true? */
 bool alu_condition(unsigned int cc, uint64_t flags);
 

@@ -130,6 +130,8 @@ static unsigned int operand_size(const struct decoder *d, uint32_t flags)
 		return 1;
 	if (flags & F_W32)
 		return wide ? 8 : 4;
+	if (flags & F_NATIVE)
+		return long_mode ? 8 : 4;
 	if (long_mode && ((flags & F_F64) || (wide && !(flags & F_MAX32))))
 		return 8;
 	if ((d->mode == EMUL_MODE_16) != d->osize_prefix)
@@ -226,28 +228,75 @@ static void immediates(struct decoder *d, uint32_t flags)
 		i->imm = (uint64_t)next_signed(&d->in, 1);
 	if (flags & F_IMM8_2)
 		i->imm2 = next(&d->in);
+	if (flags & F_PTR) {
+		i->imm = next_bytes(&d->in, z);
+		i->imm2 = (uint16_t)next_bytes(&d->in, 2);
+	}
 }
 
 /* Legacy encodings that need more than the table says. */
 static bool is_other_insn(const struct decoder *d, const struct opcode_row *row, uint32_t flags)
 {
-	if (row->op == OP_UNKNOWN || ((flags & F_NOREP) && d->insn->rep != REP_NONE) ||
-	    ((flags & F_NO66) && d->osize_prefix))
+	const struct insn *i = d->insn;
+
+	if (row->op == OP_UNKNOWN || ((flags & F_NOREP) && i->rep != REP_NONE) ||
+	    ((flags & F_REP_E) && i->rep != REP_E) || ((flags & F_NO66) && d->osize_prefix))
 		return true;
-	/* Outside 64-bit mode the opcode of movsxd is arpl. With 16 bits, vendors
-	 * differ in how much it reads. */
-	return (flags & F_SRC32) && (d->mode != EMUL_MODE_64 || d->insn->op_size == 2);
+	if (row->op == OP_XCR)
+		return (i->rm & 7) > 1;
+	/* movsxd: with 16 bits, vendors differ in how much it reads. */
+	return (flags & F_SRC32) && i->op_size == 2;
 }
 
-static unsigned int rm_size(const struct insn *i, uint32_t flags)
+/* Registers that do not exist or cannot be loaded so. */
+static bool is_bad_register(const struct insn *i, enum emul_op op)
 {
+	switch (op) {
+	case OP_MOV_FROM_SREG:
+		return (i->reg & 7) > SEG_GS; /* REX.R is ignored */
+	case OP_MOV_TO_SREG:
+		return (i->reg & 7) > SEG_GS || (i->reg & 7) == SEG_CS;
+	case OP_MOV_FROM_CR: case OP_MOV_TO_CR:
+		return i->reg > 8 || (i->reg > 4 && i->reg < 8) || i->reg == 1;
+	case OP_MOV_FROM_DR: case OP_MOV_TO_DR:
+		return i->reg > 7;
+	default:
+		return false;
+	}
+}
+
+static unsigned int rm_size(const struct decoder *d, uint32_t flags)
+{
+	const struct insn *i = d->insn;
+
 	if (flags & F_SRC8)
 		return 1;
 	if (flags & F_SRC16)
 		return 2;
 	if (flags & F_SRC32)
 		return 4;
-	return i->op == OP_CMPXCHG_PAIR ? i->op_size * 2 : i->op_size;
+	switch (i->op) {
+	case OP_CMPXCHG_PAIR: case OP_BOUND:
+		return i->op_size * 2u;
+	case OP_JMP_FAR: case OP_CALL_FAR: case OP_LOAD_POINTER:
+		return i->op_size + 2u;
+	case OP_LGDT: case OP_LIDT: case OP_SGDT: case OP_SIDT:
+		return d->mode == EMUL_MODE_64 ? 10 : 6;
+	default:
+		return i->op_size;
+	}
+}
+
+/* What the row does not say: by REX.B and F3. */
+static enum emul_op exact_op(const struct insn *i, const struct opcode_row *row)
+{
+	if (row->op == OP_XCHG && row->dst == OPD_ACC && i->reg == GPR_RAX)
+		return OP_NOP; /* 90: does not clear the upper half of rax */
+	if (row->op == OP_BSF && i->rep == REP_E)
+		return OP_TZCNT;
+	if (row->op == OP_BSR && i->rep == REP_E)
+		return OP_LZCNT;
+	return (enum emul_op)row->op;
 }
 
 static enum decode_result finish(struct decoder *d, const struct opcode_row *row, uint32_t flags)
@@ -263,13 +312,15 @@ static enum decode_result finish(struct decoder *d, const struct opcode_row *row
 		return DECODE_INVALID;
 	if (is_other_insn(d, row, flags))
 		return DECODE_UNKNOWN;
-	if (((flags & F_MEM) && !i->has_mem) || (row->op == OP_MOV_FROM_SREG && (i->reg & 7) > SEG_GS))
+	if (((flags & F_MEM) && !i->has_mem) || is_bad_register(i, (enum emul_op)row->op))
 		return DECODE_INVALID;
-	i->op = row->op;
+	i->op = exact_op(i, row);
 	i->dst = row->dst;
 	i->src = row->src;
 	i->src2 = row->src2;
-	i->mem_size = (uint8_t)rm_size(i, flags);
+	i->mem_size = (uint8_t)rm_size(d, flags);
+	i->is_privileged = flags & F_RING0;
+	i->is_system = flags & (F_SYSTEM | F_RING0);
 	return DECODE_OK;
 }
 
@@ -286,7 +337,7 @@ static enum decode_result decode_row(struct decoder *d, const struct opcode_row 
 	if (flags & (F_MODRM | F_MODRM_REG))
 		modrm(d, flags);
 	if (row->group) {
-		row = &row->group[i->reg & 7];
+		row = &(row->group_reg && !i->has_mem ? row->group_reg : row->group)[i->reg & 7];
 		flags |= row->flags;
 	}
 	i->op_size = (uint8_t)operand_size(d, flags);
@@ -377,5 +428,7 @@ enum decode_result decode_insn(struct insn *insn, enum emul_mode mode, const uin
 	if (byte == 0x0f)
 		return two_byte_opcode(&d);
 	insn->opcode = byte;
+	if (byte == 0x63 && mode != EMUL_MODE_64)
+		return decode_row(&d, &arpl_row);
 	return decode_row(&d, &one_byte_map[byte]);
 }

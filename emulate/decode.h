@@ -25,12 +25,32 @@ enum emul_op {
 	OP_IMUL, /* destination, source, source 2 or the destination */
 	OP_MUL_ACC, OP_IMUL_ACC, /* rDX:rAX */
 
-	OP_MOV, OP_MOV_FROM_SREG, OP_MOVZX, OP_MOVSX, OP_MOVBE, OP_XLAT, OP_SETCC, OP_CMOVCC,
+	OP_DIV, OP_IDIV,
+	OP_BSF, OP_BSR, OP_TZCNT, OP_LZCNT, OP_POPCNT,
+	OP_BSWAP,
+	OP_CBW, OP_CWD, /* and their wider forms */
+	OP_DAA, OP_DAS, OP_AAA, OP_AAS, OP_AAM, OP_AAD,
+	OP_LAHF, OP_SAHF, OP_CLC, OP_STC, OP_CMC, OP_CLD, OP_STD, OP_SALC,
+	OP_BOUND, OP_UD,
+	OP_NOP, /* also hints, fences and cache flushes, which have no effect here */
 
-	OP_PUSH, OP_POP, OP_PUSHF, OP_PUSHA, OP_POPA, OP_CALL_REL, OP_CALL, OP_JMP, OP_RET, OP_ENTER, OP_LEAVE,
+	OP_MOV, OP_MOVZX, OP_MOVSX, OP_MOVBE, OP_LEA, OP_XLAT, OP_SETCC, OP_CMOVCC,
+
+	OP_PUSH, OP_POP, OP_PUSHF, OP_POPF, OP_PUSHA, OP_POPA, OP_ENTER, OP_LEAVE,
+	OP_CALL_REL, OP_CALL, OP_JMP_REL, OP_JMP, OP_RET, OP_JCC, OP_JCXZ, OP_LOOP, OP_LOOPE, OP_LOOPNE,
 
 	OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS, OP_INS, OP_OUTS,
 	OP_IN, OP_OUT,
+
+	OP_MOV_FROM_SREG, OP_MOV_TO_SREG, OP_PUSH_SREG, OP_POP_SREG, OP_LOAD_POINTER, /* lds and the like */
+	OP_ARPL, OP_VERR, OP_VERW, OP_LAR, OP_LSL,
+	OP_JMP_FAR, OP_CALL_FAR, OP_RET_FAR, OP_IRET,
+	OP_INT, OP_INT3, OP_INT1, OP_INTO,
+	OP_CLI, OP_STI, OP_HLT, OP_CLTS, OP_WAIT,
+	OP_LGDT, OP_LIDT, OP_SGDT, OP_SIDT, OP_LLDT, OP_LTR, OP_SLDT, OP_STR, OP_LMSW, OP_SMSW,
+	OP_MOV_FROM_CR, OP_MOV_TO_CR, OP_MOV_FROM_DR, OP_MOV_TO_DR,
+	OP_RDMSR, OP_WRMSR, OP_XCR, /* xgetbv, xsetbv */
+	OP_RDTSC, OP_RDPMC, OP_CPUID, OP_INVLPG, OP_WBINVD,
 	OP_COUNT
 };
 
@@ -54,7 +74,7 @@ enum rep_prefix { REP_NONE, REP_E /* F3 */, REP_NE /* F2 */ };
 struct insn {
 	enum emul_op op;
 	uint8_t dst, src, src2; /* enum operand_kind */
-	uint8_t op_size;        /* bytes: 1, 2, 4, 8, 16 */
+	uint8_t op_size;        /* bytes: 1, 2, 4, 8 */
 	uint8_t mem_size;       /* of the r/m operand; differs for movzx and the like */
 	uint8_t addr_size;      /* bytes: 2, 4, 8 */
 	uint8_t len;            /* 0 when unknown */
@@ -72,7 +92,9 @@ struct insn {
 	uint8_t scale;          /* index is shifted left by */
 	int64_t disp;
 	uint64_t imm;           /* extended to 64 bits as the instruction does */
-	uint8_t imm2;           /* enter: nesting level */
+	uint16_t imm2;          /* enter: nesting level; far pointer: selector */
+	bool is_system;         /* needs privileged state: emul_ctxt.system */
+	bool is_privileged;     /* ring 0 only */
 };
 
 enum decode_result {

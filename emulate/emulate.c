@@ -16,28 +16,48 @@ static const exec_fn handlers[OP_COUNT] = {
 	[OP_CMPXCHG_PAIR] = exec_cmpxchg_pair,
 	[OP_IMUL] = exec_imul,
 	[OP_MUL_ACC ... OP_IMUL_ACC] = exec_multiply_acc,
+	[OP_DIV ... OP_IDIV] = exec_divide,
+	[OP_BSF ... OP_POPCNT] = exec_bit_scan,
+	[OP_BSWAP] = exec_bswap,
+	[OP_CBW] = exec_cbw,
+	[OP_CWD] = exec_cwd,
+	[OP_DAA ... OP_AAD] = exec_decimal,
+	[OP_LAHF] = exec_lahf,
+	[OP_SAHF] = exec_sahf,
+	[OP_CLC ... OP_STD] = exec_flag,
+	[OP_SALC] = exec_salc,
+	[OP_BOUND] = exec_bound,
+	[OP_UD] = exec_ud,
+	[OP_NOP] = exec_nop,
 	[OP_MOV] = exec_mov,
-	[OP_MOV_FROM_SREG] = exec_mov_from_sreg,
 	[OP_MOVZX] = exec_movzx,
 	[OP_MOVSX] = exec_movsx,
 	[OP_MOVBE] = exec_movbe,
+	[OP_LEA] = exec_lea,
 	[OP_XLAT] = exec_xlat,
 	[OP_SETCC] = exec_setcc,
 	[OP_CMOVCC] = exec_cmovcc,
 	[OP_PUSH] = exec_push,
 	[OP_POP] = exec_pop,
 	[OP_PUSHF] = exec_pushf,
+	[OP_POPF] = exec_popf,
 	[OP_PUSHA] = exec_pusha,
 	[OP_POPA] = exec_popa,
-	[OP_CALL_REL] = exec_call_rel,
-	[OP_CALL] = exec_call,
-	[OP_JMP] = exec_jmp,
-	[OP_RET] = exec_ret,
 	[OP_ENTER] = exec_enter,
 	[OP_LEAVE] = exec_leave,
+	[OP_CALL_REL] = exec_call_rel,
+	[OP_CALL] = exec_call,
+	[OP_JMP_REL] = exec_jmp_rel,
+	[OP_JMP] = exec_jmp,
+	[OP_RET] = exec_ret,
+	[OP_JCC] = exec_jcc,
+	[OP_JCXZ ... OP_LOOPNE] = exec_loop,
 	[OP_MOVS ... OP_OUTS] = exec_string,
 	[OP_IN] = exec_in,
 	[OP_OUT] = exec_out,
+	[OP_MOV_FROM_SREG] = exec_mov_from_sreg,
+	[OP_PUSH_SREG] = exec_push_sreg,
+	[OP_ARPL] = exec_arpl,
 };
 
 /* Bytes of code from rip to the end of CS, at most @want; 0 is past the end. */
@@ -97,28 +117,60 @@ static enum emul_status fetch_and_decode(struct exec *x)
 	return result == DECODE_OK ? EMUL_DONE : EMUL_UNKNOWN;
 }
 
+static uint64_t rip_after(const struct exec *x)
+{
+	uint64_t rip = x->regs.rip + x->insn.len;
+
+	return x->ctx->mode == EMUL_MODE_64 ? rip : (uint32_t)rip;
+}
+
 static void commit(struct exec *x)
 {
-	if (!x->ctx->rep_unfinished) {
-		x->regs.rip += x->insn.len;
-		if (x->ctx->mode != EMUL_MODE_64)
-			x->regs.rip &= 0xffffffff;
+	if (x->ctx->rep_unfinished)
+		return;
+	x->regs.rip = x->next_rip;
+	if (!x->keeps_rf)
 		x->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
-		x->ctx->regs = x->regs;
-	}
+	x->ctx->regs = x->regs;
+}
+
+/* Privileged state is not reached in long mode, and not without its ops. */
+static enum emul_status may_be_executed(struct exec *x)
+{
+	if (!x->ctx->system || x->ctx->long_mode)
+		return EMUL_UNKNOWN;
+	if (x->insn.is_privileged && x->ctx->cpl != 0)
+		return raise_fault_code(x, EXC_GP, 0);
+	return EMUL_DONE;
+}
+
+static void clear_outputs(struct emul_ctxt *ctx)
+{
+	ctx->insn_len = 0;
+	ctx->rep_unfinished = false;
+	ctx->halted = false;
+	ctx->interrupt_shadow = false;
+	ctx->nmi_unblocked = false;
+	ctx->debug_trap = 0;
 }
 
 enum emul_status emul_step(struct emul_ctxt *ctx)
 {
-	struct exec x = { .ctx = ctx, .regs = ctx->regs };
 	enum emul_status status;
+	struct exec x; /* insn is the decoder's, next_rip set below */
 
-	ctx->insn_len = 0;
-	ctx->rep_unfinished = false;
+	x.ctx = ctx;
+	x.regs = ctx->regs;
+	x.keeps_rf = false;
+	clear_outputs(ctx);
 	status = fetch_and_decode(&x);
 	if (status != EMUL_DONE)
 		return status;
-	status = handlers[x.insn.op](&x);
+	x.next_rip = rip_after(&x);
+	if (x.insn.is_system)
+		status = may_be_executed(&x);
+	if (status == EMUL_DONE)
+		status = handlers[x.insn.op] ? handlers[x.insn.op](&x) : EMUL_UNKNOWN;
 	if (status == EMUL_DONE)
 		commit(&x);
 	return status;

@@ -15,7 +15,9 @@
 struct exec {
 	struct emul_ctxt *ctx;
 	struct insn insn;
-	struct cpu_regs regs;
+	struct cpu_regs regs; /* rip is at the instruction until the end */
+	uint64_t next_rip;    /* where it goes on; branches change it */
+	bool keeps_rf;        /* RF was loaded, and is not cleared at the end */
 };
 
 typedef enum emul_status (*exec_fn)(struct exec *x);
@@ -47,9 +49,34 @@ enum emul_status operand_read(struct exec *x, enum operand_kind kind, unsigned i
 				uint64_t *v) must_check;
 enum emul_status operand_write(struct exec *x, enum operand_kind kind, unsigned int size,
 				uint64_t v) must_check;
+/* Would the write succeed? */
+enum emul_status operand_probe_write(struct exec *x, enum operand_kind kind, unsigned int size) must_check;
 bool operand_is_mem(const struct exec *x, enum operand_kind kind);
 /* Register number of a register operand. */
 unsigned int operand_reg(const struct exec *x, enum operand_kind kind);
+
+/* Push and pop of a segment register have it in the opcode. */
+static inline enum segment_register insn_sreg(const struct insn *i)
+{
+	return (enum segment_register)((i->opcode >> 3) & 7);
+}
+
+/* A near transfer to @target, if it may be. */
+enum emul_status jump_near(struct exec *x, uint64_t target) must_check;
+
+/* ---- execute_stack.c: the stack -------------------------------------------- */
+
+/* Bytes of the stack pointer. */
+unsigned int stack_width(struct exec *x);
+/* Store @len bytes, made of elements of @element bytes, below the stack pointer
+ * and move it there. */
+enum emul_status stack_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element) must_check;
+/* Read @len bytes @offset bytes above the stack pointer, which stays. */
+enum emul_status stack_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
+			    unsigned int element) must_check;
+void stack_release(struct exec *x, uint64_t bytes);
+/* What of RFLAGS POPF and IRET can change at this privilege. */
+uint64_t loadable_flags(const struct exec *x);
 
 enum emul_status raise_fault(struct exec *x, enum exception_vector vector);
 enum emul_status raise_fault_code(struct exec *x, enum exception_vector vector, uint32_t error_code);
@@ -62,27 +89,49 @@ enum emul_status exec_compare(struct exec *x);
 enum emul_status exec_cmpxchg_pair(struct exec *x);
 enum emul_status exec_imul(struct exec *x);
 enum emul_status exec_multiply_acc(struct exec *x);
+/* execute_acc.c */
+enum emul_status exec_divide(struct exec *x);
+enum emul_status exec_bit_scan(struct exec *x);
+enum emul_status exec_bswap(struct exec *x);
+enum emul_status exec_cbw(struct exec *x);
+enum emul_status exec_cwd(struct exec *x);
+enum emul_status exec_decimal(struct exec *x);
+enum emul_status exec_lahf(struct exec *x);
+enum emul_status exec_sahf(struct exec *x);
+enum emul_status exec_flag(struct exec *x);
+enum emul_status exec_salc(struct exec *x);
+enum emul_status exec_bound(struct exec *x);
+enum emul_status exec_ud(struct exec *x);
+enum emul_status exec_nop(struct exec *x);
 /* execute_move.c */
 enum emul_status exec_mov(struct exec *x);
-enum emul_status exec_mov_from_sreg(struct exec *x);
 enum emul_status exec_movzx(struct exec *x);
 enum emul_status exec_movsx(struct exec *x);
 enum emul_status exec_movbe(struct exec *x);
+enum emul_status exec_lea(struct exec *x);
 enum emul_status exec_xlat(struct exec *x);
 enum emul_status exec_setcc(struct exec *x);
 enum emul_status exec_cmovcc(struct exec *x);
+enum emul_status exec_mov_from_sreg(struct exec *x);
+enum emul_status exec_arpl(struct exec *x);
 /* execute_stack.c */
 enum emul_status exec_push(struct exec *x);
 enum emul_status exec_pop(struct exec *x);
+enum emul_status exec_push_sreg(struct exec *x);
 enum emul_status exec_pushf(struct exec *x);
+enum emul_status exec_popf(struct exec *x);
 enum emul_status exec_pusha(struct exec *x);
 enum emul_status exec_popa(struct exec *x);
-enum emul_status exec_call_rel(struct exec *x);
-enum emul_status exec_call(struct exec *x);
-enum emul_status exec_jmp(struct exec *x);
-enum emul_status exec_ret(struct exec *x);
 enum emul_status exec_enter(struct exec *x);
 enum emul_status exec_leave(struct exec *x);
+/* execute_branch.c */
+enum emul_status exec_call_rel(struct exec *x);
+enum emul_status exec_call(struct exec *x);
+enum emul_status exec_jmp_rel(struct exec *x);
+enum emul_status exec_jmp(struct exec *x);
+enum emul_status exec_jcc(struct exec *x);
+enum emul_status exec_loop(struct exec *x);
+enum emul_status exec_ret(struct exec *x);
 /* execute_string.c */
 enum emul_status exec_string(struct exec *x);
 enum emul_status exec_in(struct exec *x);

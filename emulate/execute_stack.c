@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Instructions that use the stack, and near control transfers through memory.
+ * Instructions that use the stack.
  *
  * Invariant: rsp changes only in the copy of the registers, so that an access
  * that faults leaves it alone. What one instruction pushes goes to memory in
- * one write.
+ * one write, but where the stack pointer wraps around in between.
  */
 #include <string.h>
 #include "emulate/exec.h"
+#include "emulate/segment.h"
 
-#define CR4_CET (1ull << 23)
 #define RFLAGS_NOT_PUSHED (X86_EFLAGS_RF | X86_EFLAGS_VM)
+/* Deep nesting of enter is pushed in pieces of so many bytes. */
+#define PUSH_MAX 32u
 
-/* Width of the stack pointer. */
-static unsigned int stack_size(struct exec *x)
+unsigned int stack_width(struct exec *x)
 {
 	struct segment s;
 
@@ -23,46 +24,105 @@ static unsigned int stack_size(struct exec *x)
 	return s.access & SEGMENT_DB ? 4 : 2;
 }
 
-/* Reserve @len bytes below the stack pointer and write them there. */
-static enum emul_status push_bytes(struct exec *x, const void *bytes, unsigned int len)
+/* How many of @len bytes at @sp lie below where the stack pointer wraps. An
+ * element is never divided: it goes beyond the limit of a segment. */
+static unsigned int before_wrap(uint64_t sp, unsigned int width, unsigned int len, unsigned int element)
 {
-	unsigned int width = stack_size(x);
-	uint64_t sp = (x->regs.gpr[GPR_RSP] - len) & size_mask(width);
-	enum emul_status status;
-	gva_t addr;
+	uint64_t last = size_mask(width) - sp;
 
-	status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
+	if (last >= len - 1 || (last + 1) % element != 0)
+		return len;
+	return (unsigned int)last + 1;
+}
+
+static enum emul_status stack_probe(struct exec *x, uint64_t sp, unsigned int len)
+{
+	gva_t addr;
+	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
+
+	return status == EMUL_DONE ? x->ctx->ops->probe_write(x->ctx, addr, len) : status;
+}
+
+static enum emul_status stack_write(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int len)
+{
+	gva_t addr;
+	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
+
+	return status == EMUL_DONE ? x->ctx->ops->write(x->ctx, addr, bytes, len) : status;
+}
+
+static enum emul_status stack_write_wrapped(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int first,
+					    unsigned int rest)
+{
+	enum emul_status status = stack_probe(x, sp, first);
+
 	if (status == EMUL_DONE)
-		status = x->ctx->ops->write(x->ctx, addr, bytes, len);
+		status = stack_probe(x, 0, rest);
+	if (status == EMUL_DONE)
+		status = stack_write(x, 0, bytes + first, rest);
+	if (status == EMUL_DONE)
+		status = stack_write(x, sp, bytes, first);
+	return status;
+}
+
+enum emul_status stack_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element)
+{
+	unsigned int width = stack_width(x);
+	uint64_t sp = (x->regs.gpr[GPR_RSP] - len) & size_mask(width);
+	unsigned int first = before_wrap(sp, width, len, element);
+	enum emul_status status;
+
+	if (first < len)
+		status = stack_write_wrapped(x, sp, bytes, first, len - first);
+	else
+		status = stack_write(x, sp, bytes, len);
 	if (status == EMUL_DONE)
 		reg_write(x, GPR_RSP, width, sp);
 	return status;
 }
 
-static enum emul_status push(struct exec *x, uint64_t v)
+static enum emul_status read_piece(struct exec *x, uint64_t sp, void *bytes, unsigned int len)
 {
-	return push_bytes(x, &v, x->insn.op_size);
+	gva_t addr;
+	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_READ, &addr);
+
+	return status == EMUL_DONE ? x->ctx->ops->read(x->ctx, addr, bytes, len) : status;
 }
 
-static enum emul_status pop_bytes(struct exec *x, void *bytes, unsigned int len)
+enum emul_status stack_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
+			    unsigned int element)
 {
-	unsigned int width = stack_size(x);
-	uint64_t sp = x->regs.gpr[GPR_RSP] & size_mask(width);
-	enum emul_status status;
-	gva_t addr;
+	unsigned int width = stack_width(x);
+	uint64_t sp = (x->regs.gpr[GPR_RSP] + offset) & size_mask(width);
+	unsigned int first = before_wrap(sp, width, len, element);
+	enum emul_status status = read_piece(x, sp, bytes, first);
 
-	status = linear(x, SEG_SS, sp, len, ACCESS_READ, &addr);
-	if (status == EMUL_DONE)
-		status = x->ctx->ops->read(x->ctx, addr, bytes, len);
-	if (status == EMUL_DONE)
-		reg_write(x, GPR_RSP, width, sp + len);
+	if (status == EMUL_DONE && first < len)
+		status = read_piece(x, 0, (uint8_t *)bytes + first, len - first);
 	return status;
+}
+
+void stack_release(struct exec *x, uint64_t bytes)
+{
+	unsigned int width = stack_width(x);
+
+	reg_write(x, GPR_RSP, width, x->regs.gpr[GPR_RSP] + bytes);
+}
+
+static enum emul_status push(struct exec *x, uint64_t v)
+{
+	return stack_push(x, &v, x->insn.op_size, x->insn.op_size);
 }
 
 static enum emul_status pop(struct exec *x, uint64_t *v)
 {
+	enum emul_status status;
+
 	*v = 0;
-	return pop_bytes(x, v, x->insn.op_size);
+	status = stack_read(x, 0, v, x->insn.op_size, x->insn.op_size);
+	if (status == EMUL_DONE)
+		stack_release(x, x->insn.op_size);
+	return status;
 }
 
 enum emul_status exec_push(struct exec *x)
@@ -84,12 +144,56 @@ enum emul_status exec_pop(struct exec *x)
 	return status == EMUL_DONE ? operand_write(x, x->insn.dst, x->insn.op_size, v) : status;
 }
 
-/* In virtual-8086 mode it depends on IOPL. */
+enum emul_status exec_push_sreg(struct exec *x)
+{
+	struct segment s;
+
+	x->ctx->ops->segment(x->ctx, insn_sreg(&x->insn), &s);
+	return push(x, s.selector);
+}
+
+/* In virtual-8086 mode IOPL must be 3. Else, with VME, IF would be virtual:
+ * that is left alone, and so is the mode without the means to raise faults. */
+static enum emul_status flags_reachable(struct exec *x)
+{
+	if (!emul_is_v86(x->ctx) || (x->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL)
+		return EMUL_DONE;
+	if (!x->ctx->system || (x->ctx->cr4 & X86_CR4_VME))
+		return EMUL_UNKNOWN;
+	return raise_fault_code(x, EXC_GP, 0);
+}
+
 enum emul_status exec_pushf(struct exec *x)
 {
-	if (x->regs.rflags & X86_EFLAGS_VM)
-		return EMUL_UNKNOWN;
-	return push(x, x->regs.rflags & ~(uint64_t)RFLAGS_NOT_PUSHED);
+	enum emul_status status = flags_reachable(x);
+
+	return status == EMUL_DONE ? push(x, x->regs.rflags & ~(uint64_t)RFLAGS_NOT_PUSHED) : status;
+}
+
+uint64_t loadable_flags(const struct exec *x)
+{
+	unsigned int iopl = (x->regs.rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
+	uint64_t mask = STATUS_FLAGS | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT;
+
+	if (x->insn.op_size > 2)
+		mask |= X86_EFLAGS_AC | X86_EFLAGS_ID;
+	if (x->ctx->cpl <= iopl)
+		mask |= X86_EFLAGS_IF;
+	if (x->ctx->cpl == 0)
+		mask |= X86_EFLAGS_IOPL;
+	return mask;
+}
+
+enum emul_status exec_popf(struct exec *x)
+{
+	enum emul_status status = flags_reachable(x);
+	uint64_t v, mask = loadable_flags(x);
+
+	if (status == EMUL_DONE)
+		status = pop(x, &v);
+	if (status == EMUL_DONE)
+		x->regs.rflags = (x->regs.rflags & ~mask) | (v & mask);
+	return status;
 }
 
 /* rAX is at the highest address, rDI at the lowest. */
@@ -100,7 +204,7 @@ enum emul_status exec_pusha(struct exec *x)
 
 	for (unsigned int reg = 0; reg < 8; reg++)
 		memcpy(bytes + (7 - reg) * size, &x->regs.gpr[reg], size);
-	return push_bytes(x, bytes, 8 * size);
+	return stack_push(x, bytes, 8 * size, size);
 }
 
 enum emul_status exec_popa(struct exec *x)
@@ -109,9 +213,10 @@ enum emul_status exec_popa(struct exec *x)
 	enum emul_status status;
 	uint8_t bytes[8 * 4];
 
-	status = pop_bytes(x, bytes, 8 * size);
+	status = stack_read(x, 0, bytes, 8 * size, size);
 	if (status != EMUL_DONE)
 		return status;
+	stack_release(x, 8 * size);
 	for (unsigned int reg = 0; reg < 8; reg++) {
 		uint64_t v = 0;
 
@@ -122,119 +227,74 @@ enum emul_status exec_popa(struct exec *x)
 	return EMUL_DONE;
 }
 
-/* A transfer to @target would succeed? emul_step() adds the length of the
- * instruction to rip: subtract it here. */
-static enum emul_status jump(struct exec *x, uint64_t target)
+/* Nested frames: the frame pointers of the outer @level - 1, from below rBP.
+ * Of a frame below the stack pointer each processor makes something else. */
+static enum emul_status read_display(struct exec *x, uint8_t *bytes, unsigned int level, unsigned int width)
 {
-	enum emul_status status;
-	gva_t unused_addr;
-	struct segment cs;
+	unsigned int size = x->insn.op_size;
+	enum emul_status status = EMUL_DONE;
 
-	target &= size_mask(x->insn.op_size);
-	if (x->ctx->mode == EMUL_MODE_64) {
-		status = linear(x, SEG_CS, target, 1, ACCESS_READ, &unused_addr);
-		if (status != EMUL_DONE)
-			return status;
-	} else {
-		x->ctx->ops->segment(x->ctx, SEG_CS, &cs);
-		if (target > cs.limit)
-			return raise_fault_code(x, EXC_GP, 0);
+	for (unsigned int i = 1; i < level && status == EMUL_DONE; i++) {
+		uint64_t at = (x->regs.gpr[GPR_RBP] - (uint64_t)i * size) & size_mask(width);
+
+
+		status = read_piece(x, at, bytes + (level - i) * size, size);
 	}
-	x->regs.rip = target - x->insn.len;
-	return EMUL_DONE;
-}
-
-/* With control-flow enforcement there may be a shadow stack and a branch tracker. */
-static bool transfers_are_plain(const struct exec *x) { return !(x->ctx->cr4 & CR4_CET); }
-
-static enum emul_status call(struct exec *x, uint64_t target)
-{
-	uint64_t return_to = x->regs.rip + x->insn.len;
-	enum emul_status status = jump(x, target);
-
-	return status == EMUL_DONE ? push(x, return_to) : status;
-}
-
-enum emul_status exec_call_rel(struct exec *x)
-{
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	return call(x, x->regs.rip + x->insn.len + x->insn.imm);
-}
-
-enum emul_status exec_call(struct exec *x)
-{
-	enum emul_status status;
-	uint64_t target;
-
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	status = operand_read(x, OPD_RM, x->insn.op_size, &target);
-	return status == EMUL_DONE ? call(x, target) : status;
-}
-
-enum emul_status exec_jmp(struct exec *x)
-{
-	enum emul_status status;
-	uint64_t target;
-
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	status = operand_read(x, OPD_RM, x->insn.op_size, &target);
-	return status == EMUL_DONE ? jump(x, target) : status;
-}
-
-enum emul_status exec_ret(struct exec *x)
-{
-	unsigned int width = stack_size(x);
-	enum emul_status status;
-	uint64_t target;
-
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	status = pop(x, &target);
-	if (status == EMUL_DONE)
-		status = jump(x, target);
-	if (status == EMUL_DONE)
-		reg_write(x, GPR_RSP, width, x->regs.gpr[GPR_RSP] + x->insn.imm);
 	return status;
 }
 
-/* What enter pushes: rbp; with nesting level 1 the new frame pointer too.
- * Deeper nesting copies frame pointers and is left to the processor, and so is
- * an operand narrower than the stack pointer, on which vendors differ. */
+/* Longer than one write can be: everything is probed before any of it is written. */
+static enum emul_status push_frame(struct exec *x, const uint8_t *bytes, unsigned int len, unsigned int width)
+{
+	unsigned int size = x->insn.op_size;
+	enum emul_status status = EMUL_DONE;
+
+	if (len <= PUSH_MAX)
+		return stack_push(x, bytes, len, size);
+	for (unsigned int at = size; at <= len && status == EMUL_DONE; at += size)
+		status = stack_probe(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size);
+	while (len && status == EMUL_DONE) {
+		unsigned int piece = len < PUSH_MAX ? len : PUSH_MAX;
+
+		len -= piece;
+		status = stack_push(x, bytes + len, piece, size);
+	}
+	return status;
+}
+
+/* rBP, the outer frame pointers, and the new frame pointer, downwards. In
+ * 64-bit mode vendors differ on an operand narrower than the stack pointer. */
 enum emul_status exec_enter(struct exec *x)
 {
-	unsigned int size = x->insn.op_size, level = x->insn.imm2 & 31;
-	unsigned int width = stack_size(x), len = size * (1 + level);
-	uint64_t frame = (x->regs.gpr[GPR_RSP] - size) & size_mask(width);
+	unsigned int size = x->insn.op_size, level = x->insn.imm2 & 31, width = stack_width(x);
+	uint64_t rsp = x->regs.gpr[GPR_RSP];
+	uint64_t frame = width == 2 ? (rsp & ~0xffffull) | ((rsp - size) & 0xffff) : rsp - size;
+	uint8_t bytes[32 * 8];
 	enum emul_status status;
-	uint8_t bytes[16];
 	uint64_t sp;
-	gva_t addr;
 
-	if (level > 1 || size != width)
+	if (x->ctx->mode == EMUL_MODE_64 && size != width)
 		return EMUL_UNKNOWN;
 	memcpy(bytes + level * size, &x->regs.gpr[GPR_RBP], size);
-	if (level == 1)
+	if (level)
 		memcpy(bytes, &frame, size);
+	status = read_display(x, bytes, level, width);
 	/* It faults if the new top of the stack cannot be written. */
-	sp = (x->regs.gpr[GPR_RSP] - len - x->insn.imm) & size_mask(width);
-	status = linear(x, SEG_SS, sp, size, ACCESS_WRITE, &addr);
+	sp = (rsp - (1 + level) * size - x->insn.imm) & size_mask(width);
 	if (status == EMUL_DONE)
-		status = x->ctx->ops->probe_write(x->ctx, addr, size);
+		status = stack_probe(x, sp, size);
 	if (status == EMUL_DONE)
-		status = push_bytes(x, bytes, len);
+		status = push_frame(x, bytes, (1 + level) * size, width);
 	if (status != EMUL_DONE)
 		return status;
 	reg_write(x, GPR_RSP, width, sp);
-	reg_write(x, GPR_RBP, width, frame);
+	reg_write(x, GPR_RBP, size, frame);
 	return EMUL_DONE;
 }
 
 enum emul_status exec_leave(struct exec *x)
 {
-	unsigned int width = stack_size(x);
+	unsigned int width = stack_width(x);
 	enum emul_status status;
 	uint64_t frame;
 

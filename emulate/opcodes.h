@@ -30,17 +30,23 @@
 #define F_NO64 (1u << 19)   /* #UD in 64-bit mode */
 #define F_NOREP (1u << 20)  /* another instruction with F2 or F3 */
 #define F_NO66 (1u << 21)   /* another instruction with 66 */
-#define F_STRING (1u << 22)
+#define F_REP_E (1u << 22)  /* another instruction without F3 */
+#define F_PTR (1u << 23)    /* far pointer: offset of 2 or 4 bytes, selector */
+#define F_NATIVE (1u << 24) /* 8 in 64-bit mode, else 4 */
+#define F_SYSTEM (1u << 25) /* needs privileged state */
+#define F_RING0 (1u << 26)  /* that, and #GP outside ring 0 */
 
 struct opcode_row {
 	uint8_t op; /* enum emul_op */
 	uint8_t dst, src, src2;
 	uint32_t flags;
-	/* Eight rows chosen by ModRM.reg; their flags add to those above. */
-	const struct opcode_row *group;
+	/* Eight rows chosen by ModRM.reg; their flags add to those above. The
+	 * second, if any, for a register r/m. */
+	const struct opcode_row *group, *group_reg;
 };
 
 extern const struct opcode_row one_byte_map[256];
+extern const struct opcode_row arpl_row; /* 63 outside 64-bit mode */
 extern const struct opcode_row two_byte_map[256]; /* 0F */
 extern const struct opcode_row map_0f38[256];
 

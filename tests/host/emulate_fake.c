@@ -132,6 +132,8 @@ void fake_open(struct fake *f, enum emul_mode mode)
 	f->ctx.ops = &ops;
 	f->ctx.opaque = f;
 	f->ctx.mode = mode;
+	f->ctx.cr0 = X86_CR0_PE;
+	f->ctx.long_mode = mode == EMUL_MODE_64;
 	f->ctx.regs.rip = FAKE_CODE;
 	f->ctx.regs.gpr[GPR_RSP] = FAKE_STACK;
 	f->ctx.regs.rflags = X86_EFLAGS_FIXED;

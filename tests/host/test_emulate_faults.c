@@ -101,7 +101,6 @@ static void unknown_changes_nothing_and_has_a_length(void **state)
 		{ "\x0f\xae\x00", 3 },                 /* fxsave */
 		{ "\xd9\x18", 2 },                     /* fstp */
 		{ "\xff\x28", 2 },                     /* far jmp */
-		{ "\xf7\x30", 2 },                     /* div */
 		{ "\x0f\x0f\x00\x0d", 0 },             /* 3DNow */
 	};
 

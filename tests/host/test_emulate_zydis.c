@@ -85,6 +85,8 @@ static const ZydisDecodedOperand *memory_operand(const ZydisDecodedInstruction *
 }
 
 static bool is_string(enum emul_op op) { return op >= OP_MOVS && op <= OP_OUTS; }
+/* Instructions that name memory and do not access it. */
+static bool has_no_size(enum emul_op op) { return op == OP_NOP || op == OP_LEA || op == OP_INVLPG || op == OP_UD; }
 
 /* @notrack: DS override on an indirect branch, which libzydis takes to mean
  * that and nothing else. */
@@ -93,10 +95,11 @@ static bool same_memory(const struct insn *ours, const ZydisDecodedOperand *thei
 	uint64_t mask = ours->addr_size == 8 ? ~0ull : (1ull << (8 * ours->addr_size)) - 1;
 	bool rip = theirs->mem.base == ZYDIS_REGISTER_RIP || theirs->mem.base == ZYDIS_REGISTER_EIP;
 
-	return (notrack || ours->seg == ZydisRegisterGetId(theirs->mem.segment)) && ours->rip_relative == rip &&
+	return (notrack || ours->op == OP_LEA || ours->seg == ZydisRegisterGetId(theirs->mem.segment)) && ours->rip_relative == rip &&
 	       ours->base == gpr_of(theirs->mem.base) && ours->index == gpr_of(theirs->mem.index) &&
 	       (ours->index == NO_REG || 1 << ours->scale == theirs->mem.scale) &&
-	       ((uint64_t)(ours->disp ^ theirs->mem.disp.value) & mask) == 0 && ours->mem_size * 8 == theirs->size;
+	       ((uint64_t)(ours->disp ^ theirs->mem.disp.value) & mask) == 0 &&
+	       (has_no_size(ours->op) || ours->mem_size * 8 == theirs->size);
 }
 
 static void report(const char *what, enum emul_mode mode, const uint8_t *bytes, const struct insn *ours,
