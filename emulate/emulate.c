@@ -57,7 +57,42 @@ static const exec_fn handlers[OP_COUNT] = {
 	[OP_OUT] = exec_out,
 	[OP_MOV_FROM_SREG] = exec_mov_from_sreg,
 	[OP_PUSH_SREG] = exec_push_sreg,
+	[OP_MOV_TO_SREG] = exec_mov_to_sreg,
+	[OP_POP_SREG] = exec_pop_sreg,
+	[OP_LOAD_POINTER] = exec_load_pointer,
 	[OP_ARPL] = exec_arpl,
+	[OP_VERR ... OP_VERW] = exec_verify,
+	[OP_LAR ... OP_LSL] = exec_load_rights,
+	[OP_JMP_FAR ... OP_CALL_FAR] = exec_far,
+	[OP_RET_FAR] = exec_ret_far,
+	[OP_IRET] = exec_iret,
+	[OP_INT] = exec_int,
+	[OP_INT3] = exec_int3,
+	[OP_INT1] = exec_int1,
+	[OP_INTO] = exec_into,
+	[OP_CLI] = exec_cli,
+	[OP_STI] = exec_sti,
+	[OP_HLT] = exec_hlt,
+	[OP_CLTS] = exec_clts,
+	[OP_WAIT] = exec_wait,
+	[OP_LGDT ... OP_LIDT] = exec_load_table,
+	[OP_SGDT ... OP_SIDT] = exec_store_table,
+	[OP_LLDT ... OP_LTR] = exec_load_system_segment,
+	[OP_SLDT ... OP_STR] = exec_store_system_segment,
+	[OP_LMSW] = exec_lmsw,
+	[OP_SMSW] = exec_smsw,
+	[OP_MOV_FROM_CR] = exec_mov_from_cr,
+	[OP_MOV_TO_CR] = exec_mov_to_cr,
+	[OP_MOV_FROM_DR] = exec_mov_from_dr,
+	[OP_MOV_TO_DR] = exec_mov_to_dr,
+	[OP_RDMSR] = exec_rdmsr,
+	[OP_WRMSR] = exec_wrmsr,
+	[OP_XCR] = exec_xcr,
+	[OP_RDTSC] = exec_rdtsc,
+	[OP_RDPMC] = exec_rdpmc,
+	[OP_CPUID] = exec_cpuid,
+	[OP_INVLPG] = exec_invlpg,
+	[OP_WBINVD] = exec_nop,
 };
 
 /* Bytes of code from rip to the end of CS, at most @want; 0 is past the end. */
@@ -151,6 +186,7 @@ static void clear_outputs(struct emul_ctxt *ctx)
 	ctx->halted = false;
 	ctx->interrupt_shadow = false;
 	ctx->nmi_unblocked = false;
+	ctx->task_switched = false;
 	ctx->debug_trap = 0;
 }
 
@@ -170,7 +206,7 @@ enum emul_status emul_step(struct emul_ctxt *ctx)
 	if (x.insn.is_system)
 		status = may_be_executed(&x);
 	if (status == EMUL_DONE)
-		status = handlers[x.insn.op] ? handlers[x.insn.op](&x) : EMUL_UNKNOWN;
+		status = handlers[x.insn.op](&x);
 	if (status == EMUL_DONE)
 		commit(&x);
 	return status;

@@ -113,6 +113,7 @@ struct emul_ctxt {
 	uint64_t cr0;        /* guest's: PE tells real mode */
 	uint8_t cpl;
 	uint64_t cr4; /* guest's, for UMIP and the like */
+	uint64_t xcr0; /* guest's, for XGETBV and AVX; counts with CR4.OSXSAVE only */
 	uint8_t iopl_ok; /* port access was already checked by the caller */
 	struct cpu_regs regs; /* in and out */
 	struct emul_exception exception;

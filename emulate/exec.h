@@ -67,14 +67,20 @@ enum emul_status jump_near(struct exec *x, uint64_t target) must_check;
 /* ---- execute_stack.c: the stack -------------------------------------------- */
 
 /* Bytes of the stack pointer. */
-unsigned int stack_width(struct exec *x);
+unsigned int rsp_width(struct exec *x);
 /* Store @len bytes, made of elements of @element bytes, below the stack pointer
  * and move it there. */
-enum emul_status stack_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element) must_check;
+enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element) must_check;
 /* Read @len bytes @offset bytes above the stack pointer, which stays. */
-enum emul_status stack_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
+enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
 			    unsigned int element) must_check;
-void stack_release(struct exec *x, uint64_t bytes);
+void rsp_release(struct exec *x, uint64_t bytes);
+/* In virtual-8086 mode these need an IOPL of 3: #GP if not. */
+enum emul_status v86_needs_iopl(struct exec *x) must_check;
+static inline unsigned int insn_iopl(const struct exec *x)
+{
+	return (x->regs.rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
+}
 /* What of RFLAGS POPF and IRET can change at this privilege. */
 uint64_t loadable_flags(const struct exec *x);
 
@@ -113,7 +119,6 @@ enum emul_status exec_xlat(struct exec *x);
 enum emul_status exec_setcc(struct exec *x);
 enum emul_status exec_cmovcc(struct exec *x);
 enum emul_status exec_mov_from_sreg(struct exec *x);
-enum emul_status exec_arpl(struct exec *x);
 /* execute_stack.c */
 enum emul_status exec_push(struct exec *x);
 enum emul_status exec_pop(struct exec *x);
@@ -132,6 +137,44 @@ enum emul_status exec_jmp(struct exec *x);
 enum emul_status exec_jcc(struct exec *x);
 enum emul_status exec_loop(struct exec *x);
 enum emul_status exec_ret(struct exec *x);
+/* execute_segment.c */
+enum emul_status exec_mov_to_sreg(struct exec *x);
+enum emul_status exec_pop_sreg(struct exec *x);
+enum emul_status exec_load_pointer(struct exec *x);
+enum emul_status exec_arpl(struct exec *x);
+enum emul_status exec_verify(struct exec *x);
+enum emul_status exec_load_rights(struct exec *x);
+/* execute_far.c */
+enum emul_status exec_far(struct exec *x);
+enum emul_status exec_ret_far(struct exec *x);
+enum emul_status exec_iret(struct exec *x);
+enum emul_status exec_int(struct exec *x);
+enum emul_status exec_int3(struct exec *x);
+enum emul_status exec_int1(struct exec *x);
+enum emul_status exec_into(struct exec *x);
+/* execute_system.c */
+enum emul_status exec_cli(struct exec *x);
+enum emul_status exec_sti(struct exec *x);
+enum emul_status exec_hlt(struct exec *x);
+enum emul_status exec_wait(struct exec *x);
+enum emul_status exec_load_table(struct exec *x);
+enum emul_status exec_store_table(struct exec *x);
+enum emul_status exec_load_system_segment(struct exec *x);
+enum emul_status exec_store_system_segment(struct exec *x);
+enum emul_status exec_smsw(struct exec *x);
+enum emul_status exec_lmsw(struct exec *x);
+enum emul_status exec_clts(struct exec *x);
+enum emul_status exec_mov_from_cr(struct exec *x);
+enum emul_status exec_mov_to_cr(struct exec *x);
+enum emul_status exec_mov_from_dr(struct exec *x);
+enum emul_status exec_mov_to_dr(struct exec *x);
+enum emul_status exec_rdmsr(struct exec *x);
+enum emul_status exec_wrmsr(struct exec *x);
+enum emul_status exec_xcr(struct exec *x);
+enum emul_status exec_rdtsc(struct exec *x);
+enum emul_status exec_rdpmc(struct exec *x);
+enum emul_status exec_cpuid(struct exec *x);
+enum emul_status exec_invlpg(struct exec *x);
 /* execute_string.c */
 enum emul_status exec_string(struct exec *x);
 enum emul_status exec_in(struct exec *x);

@@ -32,7 +32,7 @@ static enum emul_status call(struct exec *x, uint64_t target)
 	uint64_t return_to = x->next_rip;
 	enum emul_status status = jump_near(x, target);
 
-	return status == EMUL_DONE ? stack_push(x, &return_to, x->insn.op_size, x->insn.op_size) : status;
+	return status == EMUL_DONE ? rsp_push(x, &return_to, x->insn.op_size, x->insn.op_size) : status;
 }
 
 enum emul_status exec_call_rel(struct exec *x)
@@ -94,10 +94,10 @@ enum emul_status exec_ret(struct exec *x)
 
 	if (!transfers_are_plain(x))
 		return EMUL_UNKNOWN;
-	status = stack_read(x, 0, &target, size, size);
+	status = rsp_read(x, 0, &target, size, size);
 	if (status == EMUL_DONE)
 		status = jump_near(x, target);
 	if (status == EMUL_DONE)
-		stack_release(x, size + x->insn.imm);
+		rsp_release(x, size + x->insn.imm);
 	return status;
 }

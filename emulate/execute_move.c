@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Instructions that move data and compute nothing. */
 #include "emulate/exec.h"
-#include "emulate/segment.h"
 
 enum emul_status exec_mov(struct exec *x)
 {
@@ -100,25 +99,4 @@ enum emul_status exec_cmovcc(struct exec *x)
 		v = reg_read(x, i->reg, i->op_size);
 	reg_write(x, i->reg, i->op_size, v);
 	return EMUL_DONE;
-}
-
-/* arpl: the selector's RPL is raised to that of the source. */
-enum emul_status exec_arpl(struct exec *x)
-{
-	enum emul_status status;
-	uint64_t selector, rpl;
-
-	if (emul_is_real(x->ctx) || emul_is_v86(x->ctx))
-		return raise_fault(x, EXC_UD);
-	rpl = reg_read(x, x->insn.reg, 2) & 3;
-	status = operand_probe_write(x, OPD_RM, 2);
-	if (status == EMUL_DONE)
-		status = operand_read(x, OPD_RM, 2, &selector);
-	if (status != EMUL_DONE)
-		return status;
-	x->regs.rflags &= ~(uint64_t)X86_EFLAGS_ZF;
-	if ((selector & 3) >= rpl)
-		return EMUL_DONE;
-	x->regs.rflags |= X86_EFLAGS_ZF;
-	return operand_write(x, OPD_RM, 2, (selector & ~3ull) | rpl);
 }

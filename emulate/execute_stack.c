@@ -14,7 +14,7 @@
 /* Deep nesting of enter is pushed in pieces of so many bytes. */
 #define PUSH_MAX 32u
 
-unsigned int stack_width(struct exec *x)
+unsigned int rsp_width(struct exec *x)
 {
 	struct segment s;
 
@@ -35,7 +35,7 @@ static unsigned int before_wrap(uint64_t sp, unsigned int width, unsigned int le
 	return (unsigned int)last + 1;
 }
 
-static enum emul_status stack_probe(struct exec *x, uint64_t sp, unsigned int len)
+static enum emul_status probe_at(struct exec *x, uint64_t sp, unsigned int len)
 {
 	gva_t addr;
 	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
@@ -43,7 +43,7 @@ static enum emul_status stack_probe(struct exec *x, uint64_t sp, unsigned int le
 	return status == EMUL_DONE ? x->ctx->ops->probe_write(x->ctx, addr, len) : status;
 }
 
-static enum emul_status stack_write(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int len)
+static enum emul_status write_at(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int len)
 {
 	gva_t addr;
 	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
@@ -51,37 +51,37 @@ static enum emul_status stack_write(struct exec *x, uint64_t sp, const uint8_t *
 	return status == EMUL_DONE ? x->ctx->ops->write(x->ctx, addr, bytes, len) : status;
 }
 
-static enum emul_status stack_write_wrapped(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int first,
+static enum emul_status write_wrapped(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int first,
 					    unsigned int rest)
 {
-	enum emul_status status = stack_probe(x, sp, first);
+	enum emul_status status = probe_at(x, sp, first);
 
 	if (status == EMUL_DONE)
-		status = stack_probe(x, 0, rest);
+		status = probe_at(x, 0, rest);
 	if (status == EMUL_DONE)
-		status = stack_write(x, 0, bytes + first, rest);
+		status = write_at(x, 0, bytes + first, rest);
 	if (status == EMUL_DONE)
-		status = stack_write(x, sp, bytes, first);
+		status = write_at(x, sp, bytes, first);
 	return status;
 }
 
-enum emul_status stack_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element)
+enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element)
 {
-	unsigned int width = stack_width(x);
+	unsigned int width = rsp_width(x);
 	uint64_t sp = (x->regs.gpr[GPR_RSP] - len) & size_mask(width);
 	unsigned int first = before_wrap(sp, width, len, element);
 	enum emul_status status;
 
 	if (first < len)
-		status = stack_write_wrapped(x, sp, bytes, first, len - first);
+		status = write_wrapped(x, sp, bytes, first, len - first);
 	else
-		status = stack_write(x, sp, bytes, len);
+		status = write_at(x, sp, bytes, len);
 	if (status == EMUL_DONE)
 		reg_write(x, GPR_RSP, width, sp);
 	return status;
 }
 
-static enum emul_status read_piece(struct exec *x, uint64_t sp, void *bytes, unsigned int len)
+static enum emul_status read_at(struct exec *x, uint64_t sp, void *bytes, unsigned int len)
 {
 	gva_t addr;
 	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_READ, &addr);
@@ -89,29 +89,29 @@ static enum emul_status read_piece(struct exec *x, uint64_t sp, void *bytes, uns
 	return status == EMUL_DONE ? x->ctx->ops->read(x->ctx, addr, bytes, len) : status;
 }
 
-enum emul_status stack_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
+enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
 			    unsigned int element)
 {
-	unsigned int width = stack_width(x);
+	unsigned int width = rsp_width(x);
 	uint64_t sp = (x->regs.gpr[GPR_RSP] + offset) & size_mask(width);
 	unsigned int first = before_wrap(sp, width, len, element);
-	enum emul_status status = read_piece(x, sp, bytes, first);
+	enum emul_status status = read_at(x, sp, bytes, first);
 
 	if (status == EMUL_DONE && first < len)
-		status = read_piece(x, 0, (uint8_t *)bytes + first, len - first);
+		status = read_at(x, 0, (uint8_t *)bytes + first, len - first);
 	return status;
 }
 
-void stack_release(struct exec *x, uint64_t bytes)
+void rsp_release(struct exec *x, uint64_t bytes)
 {
-	unsigned int width = stack_width(x);
+	unsigned int width = rsp_width(x);
 
 	reg_write(x, GPR_RSP, width, x->regs.gpr[GPR_RSP] + bytes);
 }
 
 static enum emul_status push(struct exec *x, uint64_t v)
 {
-	return stack_push(x, &v, x->insn.op_size, x->insn.op_size);
+	return rsp_push(x, &v, x->insn.op_size, x->insn.op_size);
 }
 
 static enum emul_status pop(struct exec *x, uint64_t *v)
@@ -119,9 +119,9 @@ static enum emul_status pop(struct exec *x, uint64_t *v)
 	enum emul_status status;
 
 	*v = 0;
-	status = stack_read(x, 0, v, x->insn.op_size, x->insn.op_size);
+	status = rsp_read(x, 0, v, x->insn.op_size, x->insn.op_size);
 	if (status == EMUL_DONE)
-		stack_release(x, x->insn.op_size);
+		rsp_release(x, x->insn.op_size);
 	return status;
 }
 
@@ -154,7 +154,7 @@ enum emul_status exec_push_sreg(struct exec *x)
 
 /* In virtual-8086 mode IOPL must be 3. Else, with VME, IF would be virtual:
  * that is left alone, and so is the mode without the means to raise faults. */
-static enum emul_status flags_reachable(struct exec *x)
+enum emul_status v86_needs_iopl(struct exec *x)
 {
 	if (!emul_is_v86(x->ctx) || (x->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL)
 		return EMUL_DONE;
@@ -165,19 +165,18 @@ static enum emul_status flags_reachable(struct exec *x)
 
 enum emul_status exec_pushf(struct exec *x)
 {
-	enum emul_status status = flags_reachable(x);
+	enum emul_status status = v86_needs_iopl(x);
 
 	return status == EMUL_DONE ? push(x, x->regs.rflags & ~(uint64_t)RFLAGS_NOT_PUSHED) : status;
 }
 
 uint64_t loadable_flags(const struct exec *x)
 {
-	unsigned int iopl = (x->regs.rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
 	uint64_t mask = STATUS_FLAGS | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT;
 
 	if (x->insn.op_size > 2)
 		mask |= X86_EFLAGS_AC | X86_EFLAGS_ID;
-	if (x->ctx->cpl <= iopl)
+	if (x->ctx->cpl <= insn_iopl(x))
 		mask |= X86_EFLAGS_IF;
 	if (x->ctx->cpl == 0)
 		mask |= X86_EFLAGS_IOPL;
@@ -186,7 +185,7 @@ uint64_t loadable_flags(const struct exec *x)
 
 enum emul_status exec_popf(struct exec *x)
 {
-	enum emul_status status = flags_reachable(x);
+	enum emul_status status = v86_needs_iopl(x);
 	uint64_t v, mask = loadable_flags(x);
 
 	if (status == EMUL_DONE)
@@ -204,7 +203,7 @@ enum emul_status exec_pusha(struct exec *x)
 
 	for (unsigned int reg = 0; reg < 8; reg++)
 		memcpy(bytes + (7 - reg) * size, &x->regs.gpr[reg], size);
-	return stack_push(x, bytes, 8 * size, size);
+	return rsp_push(x, bytes, 8 * size, size);
 }
 
 enum emul_status exec_popa(struct exec *x)
@@ -213,10 +212,10 @@ enum emul_status exec_popa(struct exec *x)
 	enum emul_status status;
 	uint8_t bytes[8 * 4];
 
-	status = stack_read(x, 0, bytes, 8 * size, size);
+	status = rsp_read(x, 0, bytes, 8 * size, size);
 	if (status != EMUL_DONE)
 		return status;
-	stack_release(x, 8 * size);
+	rsp_release(x, 8 * size);
 	for (unsigned int reg = 0; reg < 8; reg++) {
 		uint64_t v = 0;
 
@@ -238,7 +237,7 @@ static enum emul_status read_display(struct exec *x, uint8_t *bytes, unsigned in
 		uint64_t at = (x->regs.gpr[GPR_RBP] - (uint64_t)i * size) & size_mask(width);
 
 
-		status = read_piece(x, at, bytes + (level - i) * size, size);
+		status = read_at(x, at, bytes + (level - i) * size, size);
 	}
 	return status;
 }
@@ -250,14 +249,14 @@ static enum emul_status push_frame(struct exec *x, const uint8_t *bytes, unsigne
 	enum emul_status status = EMUL_DONE;
 
 	if (len <= PUSH_MAX)
-		return stack_push(x, bytes, len, size);
+		return rsp_push(x, bytes, len, size);
 	for (unsigned int at = size; at <= len && status == EMUL_DONE; at += size)
-		status = stack_probe(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size);
+		status = probe_at(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size);
 	while (len && status == EMUL_DONE) {
 		unsigned int piece = len < PUSH_MAX ? len : PUSH_MAX;
 
 		len -= piece;
-		status = stack_push(x, bytes + len, piece, size);
+		status = rsp_push(x, bytes + len, piece, size);
 	}
 	return status;
 }
@@ -266,7 +265,7 @@ static enum emul_status push_frame(struct exec *x, const uint8_t *bytes, unsigne
  * 64-bit mode vendors differ on an operand narrower than the stack pointer. */
 enum emul_status exec_enter(struct exec *x)
 {
-	unsigned int size = x->insn.op_size, level = x->insn.imm2 & 31, width = stack_width(x);
+	unsigned int size = x->insn.op_size, level = x->insn.imm2 & 31, width = rsp_width(x);
 	uint64_t rsp = x->regs.gpr[GPR_RSP];
 	uint64_t frame = width == 2 ? (rsp & ~0xffffull) | ((rsp - size) & 0xffff) : rsp - size;
 	uint8_t bytes[32 * 8];
@@ -282,7 +281,7 @@ enum emul_status exec_enter(struct exec *x)
 	/* It faults if the new top of the stack cannot be written. */
 	sp = (rsp - (1 + level) * size - x->insn.imm) & size_mask(width);
 	if (status == EMUL_DONE)
-		status = stack_probe(x, sp, size);
+		status = probe_at(x, sp, size);
 	if (status == EMUL_DONE)
 		status = push_frame(x, bytes, (1 + level) * size, width);
 	if (status != EMUL_DONE)
@@ -294,7 +293,7 @@ enum emul_status exec_enter(struct exec *x)
 
 enum emul_status exec_leave(struct exec *x)
 {
-	unsigned int width = stack_width(x);
+	unsigned int width = rsp_width(x);
 	enum emul_status status;
 	uint64_t frame;
 

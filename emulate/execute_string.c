@@ -8,12 +8,42 @@
  */
 #include "emulate/exec.h"
 
-static bool ports_allowed(const struct exec *x)
-{
-	unsigned int iopl = (x->regs.rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
+#define TSS32_TYPE 9u /* available or busy */
+#define TSS32_MASK 0x1du
+#define TSS32_IO_MAP 102u
+#define TSS32_LIMIT 103u
 
-	/* Else the I/O bitmap decides: the native step knows how. */
-	return x->ctx->iopl_ok || (x->ctx->cpl <= iopl && !(x->regs.rflags & X86_EFLAGS_VM));
+/* A clear bit for each of the ports in the bitmap of the TSS: allowed (SDM
+ * vol. 1, "I/O Permission Bit Map"). Two bytes are read, even for one port. */
+static enum emul_status ask_io_map(struct exec *x, uint16_t port, unsigned int len)
+{
+	const struct emul_system_ops *system = x->ctx->system;
+	uint16_t map = 0, bits = 0;
+	enum emul_status status;
+	struct segment tr;
+	uint32_t at;
+
+	x->ctx->ops->segment(x->ctx, SEG_TR, &tr);
+	if (tr.access & SEGMENT_UNUSABLE || (tr.access & TSS32_MASK) != TSS32_TYPE || tr.limit < TSS32_LIMIT)
+		return raise_fault_code(x, EXC_GP, 0);
+	status = system->read(x->ctx, gva((uint32_t)(tr.base + TSS32_IO_MAP)), &map, sizeof(map));
+	if (status != EMUL_DONE)
+		return status;
+	at = map + port / 8u;
+	if (at + 1 > tr.limit)
+		return raise_fault_code(x, EXC_GP, 0);
+	status = system->read(x->ctx, gva((uint32_t)(tr.base + at)), &bits, sizeof(bits));
+	if (status == EMUL_DONE && (bits >> port % 8 & ((1u << len) - 1)))
+		return raise_fault_code(x, EXC_GP, 0);
+	return status;
+}
+
+static enum emul_status check_ports(struct exec *x, uint16_t port, unsigned int len)
+{
+	if (x->ctx->iopl_ok || (x->ctx->cpl <= insn_iopl(x) && !(x->regs.rflags & X86_EFLAGS_VM)))
+		return EMUL_DONE;
+	/* Without its means, the native step knows. */
+	return x->ctx->system && !x->ctx->long_mode ? ask_io_map(x, port, len) : EMUL_UNKNOWN;
 }
 
 static uint64_t addr_reg(const struct exec *x, enum gpr reg)
@@ -221,9 +251,12 @@ static enum emul_status repeat(struct exec *x)
 enum emul_status exec_string(struct exec *x)
 {
 	enum emul_op op = x->insn.op;
+	enum emul_status status = EMUL_DONE;
 
-	if ((op == OP_INS || op == OP_OUTS) && !ports_allowed(x))
-		return EMUL_UNKNOWN;
+	if (op == OP_INS || op == OP_OUTS)
+		status = check_ports(x, (uint16_t)x->regs.gpr[GPR_RDX], x->insn.op_size);
+	if (status != EMUL_DONE)
+		return status;
 	return x->insn.rep == REP_NONE ? one_iteration(x) : repeat(x);
 }
 
@@ -235,12 +268,12 @@ static uint16_t port_number(const struct exec *x, enum operand_kind kind)
 enum emul_status exec_in(struct exec *x)
 {
 	unsigned int size = x->insn.op_size;
-	enum emul_status status;
+	uint16_t port = port_number(x, x->insn.src);
+	enum emul_status status = check_ports(x, port, size);
 	uint32_t v;
 
-	if (!ports_allowed(x))
-		return EMUL_UNKNOWN;
-	status = x->ctx->ops->port_in(x->ctx, port_number(x, x->insn.src), size, &v);
+	if (status == EMUL_DONE)
+		status = x->ctx->ops->port_in(x->ctx, port, size, &v);
 	if (status == EMUL_DONE)
 		reg_write(x, GPR_RAX, size, v);
 	return status;
@@ -249,9 +282,10 @@ enum emul_status exec_in(struct exec *x)
 enum emul_status exec_out(struct exec *x)
 {
 	unsigned int size = x->insn.op_size;
+	uint16_t port = port_number(x, x->insn.dst);
+	enum emul_status status = check_ports(x, port, size);
 
-	if (!ports_allowed(x))
-		return EMUL_UNKNOWN;
-	return x->ctx->ops->port_out(x->ctx, port_number(x, x->insn.dst), size,
-				     (uint32_t)reg_read(x, GPR_RAX, size));
+	if (status != EMUL_DONE)
+		return status;
+	return x->ctx->ops->port_out(x->ctx, port, size, (uint32_t)reg_read(x, GPR_RAX, size));
 }

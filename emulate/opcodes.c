@@ -72,7 +72,7 @@ static const struct opcode_row group11[8] = { INSN(MOV, RM, IMM, 0) };
 
 static const struct opcode_row group6[8] = {
 	INSN(SLDT, RM, NONE, F_SYSTEM), INSN(STR, RM, NONE, F_SYSTEM),
-	INSN(LLDT, NONE, RM, F_RING0),  INSN(LTR, NONE, RM, F_RING0),
+	INSN(LLDT, NONE, RM, F_SYSTEM), INSN(LTR, NONE, RM, F_SYSTEM),
 	INSN(VERR, NONE, RM, F_SYSTEM), INSN(VERW, NONE, RM, F_SYSTEM),
 };
 

@@ -20,7 +20,8 @@ static enum emul_status page_fault(struct emul_ctxt *ctx, uint64_t addr, uint32_
 	return EMUL_EXCEPTION;
 }
 
-static enum emul_status check(struct emul_ctxt *ctx, gva_t addr, unsigned int len, bool write)
+/* @as_cpu: whatever the CPL is. */
+static enum emul_status check_as(struct emul_ctxt *ctx, gva_t addr, unsigned int len, bool write, bool as_cpu)
 {
 	struct fake *f = fake_of(ctx);
 
@@ -31,10 +32,17 @@ static enum emul_status check(struct emul_ctxt *ctx, gva_t addr, unsigned int le
 			return page_fault(ctx, a, write ? PFERR_WRITE : 0);
 		if (write && f->read_only[page])
 			return page_fault(ctx, a, PFERR_WRITE | PFERR_PRESENT);
+		if (f->supervisor[page] && ctx->cpl == 3 && !as_cpu)
+			return page_fault(ctx, a, PFERR_USER | PFERR_PRESENT | (write ? PFERR_WRITE : 0));
 		if (f->unknown[page])
 			return EMUL_UNKNOWN;
 	}
 	return EMUL_DONE;
+}
+
+static enum emul_status check(struct emul_ctxt *ctx, gva_t addr, unsigned int len, bool write)
+{
+	return check_as(ctx, addr, len, write, false);
 }
 
 /* Only up to the end of the page, as much as a hypervisor may have at hand. */
@@ -123,6 +131,119 @@ static const struct emul_ops ops = {
 	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment,
 };
 
+/* ---- privileged state ---------------------------------------------------------- */
+
+static enum emul_status system_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len)
+{
+	enum emul_status status = check_as(ctx, addr, len, false, true);
+
+	note(fake_of(ctx), FAKE_SYSTEM_READ, addr.v, len);
+	if (status == EMUL_DONE)
+		memcpy(dst, fake_of(ctx)->memory + addr.v, len);
+	return status;
+}
+
+static enum emul_status system_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len)
+{
+	enum emul_status status = check_as(ctx, addr, len, true, true);
+
+	note(fake_of(ctx), FAKE_SYSTEM_WRITE, addr.v, len);
+	if (status == EMUL_DONE)
+		memcpy(fake_of(ctx)->memory + addr.v, src, len);
+	return status;
+}
+
+static enum emul_status system_probe(struct emul_ctxt *ctx, gva_t addr, unsigned int len)
+{
+	note(fake_of(ctx), FAKE_SYSTEM_PROBE, addr.v, len);
+	return check_as(ctx, addr, len, true, true);
+}
+
+static void set_segment(struct emul_ctxt *ctx, enum segment_register s, const struct segment *in)
+{
+	fake_of(ctx)->segments[s] = *in;
+}
+
+static void get_table(struct emul_ctxt *ctx, enum emul_table t, struct descriptor_table *out)
+{
+	*out = fake_of(ctx)->tables[t];
+}
+
+static void set_table(struct emul_ctxt *ctx, enum emul_table t, const struct descriptor_table *in)
+{
+	fake_of(ctx)->tables[t] = *in;
+}
+
+static enum emul_status allow(struct emul_ctxt *ctx)
+{
+	if (!fake_of(ctx)->refuse)
+		return EMUL_DONE;
+	ctx->exception = (struct emul_exception){ .vector = EXC_GP, .has_error_code = true };
+	return EMUL_EXCEPTION;
+}
+
+static uint64_t get_cr(struct emul_ctxt *ctx, unsigned int nr) { return fake_of(ctx)->cr[nr]; }
+
+static enum emul_status set_cr(struct emul_ctxt *ctx, unsigned int nr, uint64_t val)
+{
+	enum emul_status status = allow(ctx);
+
+	if (status == EMUL_DONE)
+		fake_of(ctx)->cr[nr] = val;
+	return status;
+}
+
+static enum emul_status get_dr(struct emul_ctxt *ctx, unsigned int nr, uint64_t *val)
+{
+	*val = fake_of(ctx)->dr[nr];
+	return allow(ctx);
+}
+
+static enum emul_status set_dr(struct emul_ctxt *ctx, unsigned int nr, uint64_t val)
+{
+	fake_of(ctx)->dr[nr] = val;
+	return allow(ctx);
+}
+
+static void clear_local_breakpoints(struct emul_ctxt *ctx) { fake_of(ctx)->dr[7] &= ~0x155ull; }
+
+static enum emul_status set_xcr(struct emul_ctxt *ctx, uint32_t index, uint64_t val)
+{
+	fake_of(ctx)->xcr0 = val;
+	return allow(ctx);
+}
+
+static enum emul_status read_msr(struct emul_ctxt *ctx, uint32_t msr, uint64_t *val)
+{
+	fake_of(ctx)->msr_index = msr;
+	*val = fake_of(ctx)->msr;
+	return allow(ctx);
+}
+
+static enum emul_status write_msr(struct emul_ctxt *ctx, uint32_t msr, uint64_t val)
+{
+	fake_of(ctx)->msr_index = msr;
+	fake_of(ctx)->msr = val;
+	return allow(ctx);
+}
+
+static void cpuid(struct emul_ctxt *ctx, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	for (uint32_t i = 0; i < 4; i++)
+		out[i] = leaf + subleaf * 16 + i;
+}
+
+static uint64_t tsc(struct emul_ctxt *ctx) { return fake_of(ctx)->tsc; }
+
+static void invlpg(struct emul_ctxt *ctx, gva_t addr) { note(fake_of(ctx), FAKE_INVLPG, addr.v, 0); }
+
+static const struct emul_system_ops system_ops = {
+	.read = system_read, .write = system_write, .probe_write = system_probe, .set_segment = set_segment,
+	.get_table = get_table, .set_table = set_table, .get_cr = get_cr, .set_cr = set_cr, .get_dr = get_dr,
+	.set_dr = set_dr, .clear_local_breakpoints = clear_local_breakpoints, .set_xcr = set_xcr,
+	.read_msr = read_msr, .write_msr = write_msr, .cpuid = cpuid, .tsc = tsc, .invlpg = invlpg,
+};
+
 void fake_open(struct fake *f, enum emul_mode mode)
 {
 	uint32_t db = mode == EMUL_MODE_32 ? SEGMENT_DB : 0;
@@ -144,9 +265,29 @@ void fake_open(struct fake *f, enum emul_mode mode)
 	f->segments[SEG_CS].access = 0x9b | db | (mode == EMUL_MODE_64 ? SEGMENT_L : 0);
 }
 
+void fake_open_protected(struct fake *f, enum emul_mode mode)
+{
+	fake_open(f, mode);
+	f->ctx.system = &system_ops;
+	f->cr[0] = f->ctx.cr0;
+	f->segments[SEG_LDTR] = (struct segment){ .access = SEGMENT_UNUSABLE };
+	f->segments[SEG_TR] = (struct segment){ .access = SEGMENT_UNUSABLE };
+}
+
+void fake_open_real(struct fake *f)
+{
+	fake_open_protected(f, EMUL_MODE_16);
+	f->cr[0] = f->ctx.cr0 = 0;
+	for (unsigned int s = SEG_ES; s <= SEG_GS; s++)
+		f->segments[s] = (struct segment){ .access = 0x93, .limit = 0xffff };
+	f->tables[EMUL_IDT].limit = 0x3ff;
+}
+
 enum emul_status fake_step(struct fake *f, const void *code, unsigned int len)
 {
-	memcpy(f->memory + f->ctx.regs.rip, code, len);
+	uint64_t base = f->ctx.mode == EMUL_MODE_64 ? 0 : f->segments[SEG_CS].base;
+
+	memcpy(f->memory + base + f->ctx.regs.rip, code, len);
 	f->event_count = 0;
 	return emul_step(&f->ctx);
 }

@@ -15,7 +15,10 @@
 #define FAKE_EVENTS 4096u
 
 struct fake_event {
-	enum { FAKE_FETCH, FAKE_READ, FAKE_WRITE, FAKE_CMPXCHG, FAKE_PROBE, FAKE_IN, FAKE_OUT } kind;
+	enum {
+		FAKE_FETCH, FAKE_READ, FAKE_WRITE, FAKE_CMPXCHG, FAKE_PROBE, FAKE_IN, FAKE_OUT,
+		FAKE_SYSTEM_READ, FAKE_SYSTEM_WRITE, FAKE_SYSTEM_PROBE, FAKE_INVLPG
+	} kind;
 	uint64_t addr; /* or port */
 	unsigned int len;
 };
@@ -31,10 +34,20 @@ struct fake {
 	uint32_t port_value;
 	struct fake_event events[FAKE_EVENTS];
 	unsigned int event_count;
+	/* Reached by the system ops. */
+	bool supervisor[FAKE_MEMORY >> PAGE_SHIFT]; /* other accesses at CPL 3 fault */
+	struct descriptor_table tables[2]; /* enum emul_table */
+	uint64_t cr[9], dr[8], xcr0, msr, tsc;
+	uint32_t msr_index; /* of the last access */
+	bool refuse; /* values for CR, DR, XCR and MSRs get #GP */
 };
 
 /* Registers: rip, rsp as above, the others 0; flat segments; ring 0. */
 void fake_open(struct fake *f, enum emul_mode mode);
+/* With the system ops: protected mode as above with an empty GDT, or real mode
+ * with all segments at 0. */
+void fake_open_protected(struct fake *f, enum emul_mode mode);
+void fake_open_real(struct fake *f);
 /* Put code at rip and run one instruction. */
 enum emul_status fake_step(struct fake *f, const void *code, unsigned int len);
 uint64_t fake_peek(const struct fake *f, uint64_t addr, unsigned int len);
