@@ -5,8 +5,9 @@
  * reset and power-off ports, ACPI PM1a and PM timer, PCI configuration space
  * with nothing in it, QEMU's fw_cfg and isa-debug-exit.
  *
- * Pure code: no globals, no clock of its own. All times are guest TSC ticks,
- * given by the caller through struct platform_host. Everything the outside
+ * Pure code: no globals, no clock of its own. All times are ticks of one clock
+ * that runs at the TSC's frequency and that no guest can set, given by the
+ * caller through struct platform_host. Everything the outside
  * world must do - print a character, stop the VM, wake a vCPU - goes through
  * the same table.
  */
@@ -29,7 +30,7 @@ enum platform_stop {
 };
 
 struct platform_host {
-	uint64_t (*now)(void *ctx);                     /* guest TSC; never goes back */
+	uint64_t (*now)(void *ctx);                     /* the clock; never goes back */
 	void (*console_put)(void *ctx, uint8_t byte);   /* UART output */
 	void (*stop)(void *ctx, enum platform_stop why, uint32_t code);
 	/* vCPU @cpu may have an interrupt to take, or a deadline came nearer. */
@@ -42,7 +43,7 @@ struct platform_config {
 	uint64_t low_memory;  /* bytes of RAM from 0 up to the hole, end of RAM below 4 GiB */
 	uint64_t high_memory; /* bytes of RAM from 4 GiB up */
 	unsigned int vcpus;   /* 1..PLATFORM_VCPUS_MAX */
-	uint64_t rtc_epoch;   /* Unix time at guest TSC 0 */
+	uint64_t rtc_epoch;   /* Unix time at tick 0 of the clock */
 	struct platform_host host;
 };
 
@@ -61,7 +62,8 @@ void platform_mmio_read(struct platform *p, unsigned int cpu, gpa_t addr, unsign
 void platform_mmio_write(struct platform *p, unsigned int cpu, gpa_t addr, unsigned int len, uint64_t val);
 
 /* The local APIC's MSRs: IA32_APIC_BASE (0x1B), IA32_TSC_DEADLINE (0x6E0) and
- * the x2APIC range 0x800..0x8FF. -EINVAL: the guest must get #GP. */
+ * the x2APIC range 0x800..0x8FF. -EINVAL: the guest must get #GP. The deadline
+ * is a time of the clock: the caller knows how far the guest's TSC is from it. */
 must_check int platform_msr_read(struct platform *p, unsigned int cpu, uint32_t msr, uint64_t *val);
 must_check int platform_msr_write(struct platform *p, unsigned int cpu, uint32_t msr, uint64_t val);
 
@@ -79,8 +81,7 @@ bool platform_nmi_take(struct platform *p, unsigned int cpu);
 
 /* Brings timers up to now() and raises what is due. */
 void platform_run_timers(struct platform *p);
-/* When platform_run_timers() next has something to do: guest TSC, or
- * PLATFORM_NEVER. */
+/* When platform_run_timers() next has something to do, or PLATFORM_NEVER. */
 uint64_t platform_next_deadline(const struct platform *p);
 
 /* A byte typed at the guest's console. -EAGAIN: no room now, nothing taken;

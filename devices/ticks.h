@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Time conversion. Every device counts in its own unit, and the only clock is
- * the guest TSC. A device tick number is always computed from the absolute
+ * the TSC without what the guest set it to. A device tick number is always computed from the absolute
  * TSC, never summed up, so nothing drifts: tick n begins at the smallest TSC
  * value for which ticks_scale() gives n, and that is ticks_scale_up(n).
  *

@@ -27,11 +27,10 @@ enum { SLOT_LOW, SLOT_VGA_TEXT, SLOT_FIRMWARE, SLOT_HIGH, SLOT_ABOVE_4G };
 
 _Static_assert(PLATFORM_EBDA == GUEST_EBDA, "the memory map keeps it reserved");
 
-static uint64_t guest_now(void *ctx)
+/* Devices go by the machine's TSC: the guest can set its own. */
+static uint64_t device_now(void *ctx)
 {
-	struct vm *vm = ctx;
-
-	return clock_now() + (uint64_t)vm->vcpu.tsc_offset;
+	return clock_now();
 }
 
 static void guest_console_put(void *ctx, uint8_t byte)
@@ -96,6 +95,13 @@ static int add_all_ram(struct vm *vm, const struct guest_layout *l)
 	return err;
 }
 
+static uint64_t unix_time_at_tsc_0(void)
+{
+	uint64_t now = clock_unix_time(), on = clock_now() / clock_tsc_hz();
+
+	return now > on ? now - on : 0;
+}
+
 /* Tables and data that the guest expects of its firmware. */
 static int put_image(struct vm *vm, const struct platform_config *pc, const struct platform_image *image)
 {
@@ -114,8 +120,8 @@ static int init_platform(struct vm *vm, const struct guest_layout *l)
 		.low_memory = l->low_memory,
 		.high_memory = l->high_memory,
 		.vcpus = 1,
-		.rtc_epoch = clock_unix_time(),
-		.host = { .now = guest_now, .console_put = guest_console_put, .stop = guest_stop,
+		.rtc_epoch = unix_time_at_tsc_0(),
+		.host = { .now = device_now, .console_put = guest_console_put, .stop = guest_stop,
 			  .kick = guest_kick, .ctx = vm },
 	};
 	int err = 0;
@@ -249,9 +255,8 @@ bool vm_sleeping(struct vm *vm)
 
 uint64_t vm_deadline(const struct vm *vm)
 {
-	uint64_t d = platform_next_deadline(&vm->platform);
-
-	return d == PLATFORM_NEVER ? UINT64_MAX : d - (uint64_t)vm->vcpu.tsc_offset;
+	_Static_assert(PLATFORM_NEVER == UINT64_MAX, "one never");
+	return platform_next_deadline(&vm->platform);
 }
 
 void vm_kill(struct vm *vm)

@@ -93,11 +93,37 @@ static int read_tsc(struct vcpu *v, uint32_t msr, uint64_t *val)
 	return 0;
 }
 
+/* The platform's clock is the TSC without the guest's offset. */
+static int read_deadline(struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+	int err = platform_msr_read(v->platform, v->id, msr, val);
+
+	if (!err && *val)
+		*val += (uint64_t)v->tsc_offset;
+	return err;
+}
+
+/* What has passed by the guest's TSC has passed; 0 disarms. */
+static int write_deadline(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+	uint64_t now = v->backend->host_tsc(), offset = (uint64_t)v->tsc_offset;
+
+	if (val)
+		val = val > now + offset ? val - offset : now;
+	return platform_msr_write(v->platform, v->id, msr, val);
+}
+
+/* The devices do not notice, but for the deadline that was told in TSC ticks. */
 static int write_tsc(struct vcpu *v, uint32_t msr, uint64_t val)
 {
+	uint64_t deadline = 0;
+	int err = read_deadline(v, MSR_IA32_TSC_DEADLINE, &deadline);
+
 	v->tsc_offset = (int64_t)(val - v->backend->host_tsc());
 	v->backend->tsc_offset_changed(v);
-	return 0;
+	if (!err && deadline)
+		err = write_deadline(v, MSR_IA32_TSC_DEADLINE, deadline);
+	return err;
 }
 
 static int read_efer(struct vcpu *v, uint32_t msr, uint64_t *val)
@@ -239,7 +265,7 @@ static const struct msr_range {
 	{ MSR_IA32_STAR, MSR_IA32_FMASK, read_hardware, write_hardware },
 	{ MSR_IA32_EFER, MSR_IA32_EFER, read_efer, write_efer },
 	{ MSR_X2APIC_FIRST, MSR_X2APIC_LAST, read_platform, write_platform },
-	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, read_platform, write_platform },
+	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, read_deadline, write_deadline },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, read_hardware, write_hardware },
 	{ MSR_IA32_TSC, MSR_IA32_TSC, read_tsc, write_tsc },
 	{ MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE, read_platform, write_platform },

@@ -94,6 +94,65 @@ static void the_tsc_can_be_moved(void **state)
 	assert_int_equal(f.vcpu.tsc_offset, 4000);
 }
 
+/* The APIC timer in TSC-deadline mode; the clock says what the fake's TSC says. */
+static void deadline_timer(void)
+{
+	f.tsc = 1000;
+	platform_mmio_write(&f.platform, 0, gpa(LAPIC_DEFAULT_BASE + 0x320), 4, 0x400EF);
+}
+
+static bool timer_fires(void)
+{
+	return platform_interrupt_pending(&f.platform, 0) && platform_interrupt_ack(&f.platform, 0) == 0xEF;
+}
+
+/* A deadline is a time of the guest's TSC, wherever the guest sets that to. */
+static void deadlines_follow_the_tsc_that_was_set(void **state)
+{
+	deadline_timer();
+	wr(MSR_IA32_TSC, 5000); /* 4000 ahead */
+	wr(MSR_IA32_TSC_DEADLINE, 6000);
+	assert_int_equal(rd(MSR_IA32_TSC_DEADLINE), 6000);
+	assert_int_equal(platform_next_deadline(&f.platform), 2000);
+	wr(MSR_IA32_TSC, 100);
+	assert_int_equal(rd(MSR_IA32_TSC_DEADLINE), 6000);
+	assert_int_equal(platform_next_deadline(&f.platform), 6900);
+	assert_false(timer_fires());
+	wr(MSR_IA32_TSC, 7000); /* past it */
+	assert_true(timer_fires());
+	assert_int_equal(rd(MSR_IA32_TSC_DEADLINE), 0);
+}
+
+static void a_deadline_of_the_past_fires_at_once(void **state)
+{
+	deadline_timer();
+	wr(MSR_IA32_TSC, 1ull << 63);
+	wr(MSR_IA32_TSC_DEADLINE, 5); /* no wrap into the future */
+	assert_true(timer_fires());
+	wr(MSR_IA32_TSC_DEADLINE, (1ull << 63) + 10);
+	assert_int_equal(platform_next_deadline(&f.platform), f.tsc + 10);
+	wr(MSR_IA32_TSC_DEADLINE, 0);
+	assert_int_not_equal(platform_next_deadline(&f.platform), f.tsc + 10);
+}
+
+/* A kernel that clears its TSC at start: clocks go on, forwards. */
+static void devices_do_not_notice_a_tsc_that_was_set(void **state)
+{
+	uint32_t before, after;
+	uint64_t deadline;
+
+	f.tsc = 100000000;
+	platform_port_read(&f.platform, 0, 0x608, 4, &before);
+	deadline = platform_next_deadline(&f.platform);
+	wr(MSR_IA32_TSC, 0);
+	assert_int_equal(platform_next_deadline(&f.platform), deadline);
+	platform_port_read(&f.platform, 0, 0x608, 4, &after);
+	assert_int_equal(after, before);
+	f.tsc += 1000000;
+	platform_port_read(&f.platform, 0, 0x608, 4, &after);
+	assert_in_range(after - before, 3579, 3580); /* a millisecond */
+}
+
 static void efer_goes_by_its_rules(void **state)
 {
 	assert_int_equal(rd(MSR_IA32_EFER), EFER_LME | EFER_LMA);
@@ -159,6 +218,9 @@ int main(void)
 		TEST(pat_is_validated_and_kept),
 		TEST(mtrrs_look_like_firmware_left_them),
 		TEST(the_tsc_can_be_moved),
+		TEST(deadlines_follow_the_tsc_that_was_set),
+		TEST(a_deadline_of_the_past_fires_at_once),
+		TEST(devices_do_not_notice_a_tsc_that_was_set),
 		TEST(efer_goes_by_its_rules),
 		TEST(the_apic_is_the_platforms),
 		TEST(unknown_msrs_fault_and_are_counted),
