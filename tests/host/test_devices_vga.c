@@ -58,41 +58,62 @@ static void cursor_goes_where_it_is_put(void **state)
 	assert_int_equal(inb(f, 0x3D4), 0x0F); /* the index reads back */
 }
 
+static const struct bank {
+	uint16_t port;
+	unsigned int count;
+} banks[] = { { 0x3D4, 25 }, { 0x3C4, 5 }, { 0x3CE, 9 } };
+
 /* Every register of every bank keeps a value of its own. */
 static void registers_hold_what_is_written(void **state)
 {
-	static const struct {
-		uint16_t port;
-		unsigned int count;
-	} bank[] = { { 0x3D4, 25 }, { 0x3C4, 5 }, { 0x3CE, 9 } };
 	struct fixture *f = *state;
 
 	indexed_write(f, 0x3D4, 0x11, 0); /* CRTC 0..7 are protected no more */
-	for (unsigned int b = 0; b < ARRAY_SIZE(bank); b++)
-		for (uint8_t i = 0; i < bank[b].count; i++)
-			indexed_write(f, bank[b].port, i, (uint8_t)((0x35 + 7 * i + b) & 0x7F));
+	for (unsigned int b = 0; b < ARRAY_SIZE(banks); b++)
+		for (uint8_t i = 0; i < banks[b].count; i++)
+			indexed_write(f, banks[b].port, i, (uint8_t)((0x35 + 7 * i + b) & 0x7F));
 	for (uint8_t i = 0; i < 21; i++)
 		attribute_write(f, i, (uint8_t)(0x60 - i));
-	for (unsigned int b = 0; b < ARRAY_SIZE(bank); b++)
-		for (uint8_t i = 0; i < bank[b].count; i++)
-			assert_int_equal(indexed_read(f, bank[b].port, i), (0x35 + 7 * i + b) & 0x7F);
+	for (unsigned int b = 0; b < ARRAY_SIZE(banks); b++)
+		for (uint8_t i = 0; i < banks[b].count; i++)
+			assert_int_equal(indexed_read(f, banks[b].port, i), (0x35 + 7 * i + b) & 0x7F);
 	for (uint8_t i = 0; i < 21; i++)
 		assert_int_equal(attribute_read(f, i), 0x60 - i);
 	assert_int_equal(f->p.unclaimed, 0);
 }
 
+#define DUMP_SIZE (25u + 5 + 9 + 21 + 768)
+
+static void dump(struct fixture *f, uint8_t *to)
+{
+	for (unsigned int b = 0; b < ARRAY_SIZE(banks); b++)
+		for (uint8_t i = 0; i < banks[b].count; i++)
+			*to++ = indexed_read(f, banks[b].port, i);
+	for (uint8_t i = 0; i < 21; i++)
+		*to++ = attribute_read(f, i);
+	outb(f, 0x3C7, 0);
+	for (unsigned int i = 0; i < 768; i++)
+		*to++ = inb(f, 0x3C9);
+}
+
+/* They read as zero, and writing to them changes no other. */
 static void registers_beyond_the_last_are_nothing(void **state)
 {
-	static const uint16_t port[] = { 0x3D4, 0x3C4, 0x3CE };
+	uint8_t before[DUMP_SIZE], after[DUMP_SIZE];
 	struct fixture *f = *state;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(port); i++)
-		for (unsigned int index = 25; index < 256; index++) {
-			indexed_write(f, port[i], (uint8_t)index, 0xA5);
-			assert_int_equal(indexed_read(f, port[i], (uint8_t)index), 0);
+	dump(f, before);
+	for (unsigned int b = 0; b < ARRAY_SIZE(banks); b++)
+		for (unsigned int index = banks[b].count; index < 256; index++) {
+			indexed_write(f, banks[b].port, (uint8_t)index, 0xA5);
+			assert_int_equal(indexed_read(f, banks[b].port, (uint8_t)index), 0);
 		}
-	attribute_write(f, 0x1F, 0xA5);
-	assert_int_equal(attribute_read(f, 0x1F), 0);
+	for (uint8_t index = 21; index < 32; index++) {
+		attribute_write(f, index, 0xA5);
+		assert_int_equal(attribute_read(f, index), 0);
+	}
+	dump(f, after);
+	assert_memory_equal(before, after, sizeof(before));
 }
 
 static void crtc_protection(void **state)
@@ -165,12 +186,16 @@ static void colour_table_counts_up(void **state)
 
 static void colours_of_the_text_mode(void **state)
 {
-	static const uint8_t grey[] = { 0x2A, 0x2A, 0x2A }, yellow[] = { 0x3F, 0x3F, 0x15 };
+	static const uint8_t grey[] = { 0x2A, 0x2A, 0x2A }, brown[] = { 0x2A, 0x15, 0x00 };
+	static const uint8_t yellow[] = { 0x3F, 0x3F, 0x15 };
 	struct fixture *f = *state;
 
 	outb(f, 0x3C7, 7);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(inb(f, 0x3C9), grey[i]);
+	outb(f, 0x3C7, attribute_read(f, 6));
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(inb(f, 0x3C9), brown[i]);
 	outb(f, 0x3C7, attribute_read(f, 14));
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(inb(f, 0x3C9), yellow[i]);
@@ -196,7 +221,8 @@ static void one_place_answers_at_a_time(void **state)
 
 static void neighbours_are_not_ours(void **state)
 {
-	static const uint16_t port[] = { 0x3B0, 0x3BB, 0x3BC, 0x3BF, 0x3D0, 0x3D8, 0x3DB, 0x3DF };
+	static const uint16_t port[] = { 0x3B3, 0x3B6, 0x3B9, 0x3BB, 0x3BC, 0x3BF,
+					 0x3D0, 0x3D3, 0x3D6, 0x3D8, 0x3D9, 0x3DB, 0x3DF };
 	struct fixture *f = *state;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(port); i++) {
