@@ -345,6 +345,7 @@ void emulation_refresh(struct emulation *e)
 	e->ctx.long_mode = paging_long(&v->mmu.paging);
 	e->ctx.cr0 = v->mmu.paging.cr0;
 	e->ctx.cr4 = v->mmu.paging.cr4;
+	e->ctx.xcr0 = v->xcr0;
 	e->ctx.mode = code_width(e, cs.access);
 	e->ctx.cpl = SEGMENT_DPL(ss.access);
 }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* States that the hardware cannot run: who executes, events in between, and the way back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "lib/assert.h"
+#include "tests/host/vcpu_fake.h"
+
+#define HANDLER 0x500u
+#define HLT 0xF4
+#define TIMER_VECTOR 8
+
+static struct fake_vm f;
+static unsigned int native_runs;
+
+static enum vcpu_action run_natively(struct fake_vm *vm)
+{
+	native_runs++;
+	return vcpu_stop(&vm->vcpu, VCPU_STOP_KILLED, 0, "");
+}
+
+static int in_real_mode(void **state)
+{
+	fake_vm_init(&f);
+	fake_real_mode(&f);
+	f.run = run_natively;
+	native_runs = 0;
+	return 0;
+}
+
+static int gone(void **state)
+{
+	fake_vm_destroy(&f);
+	return 0;
+}
+
+static void poke(uint64_t addr, const void *bytes, size_t len)
+{
+	ASSERT(guest_write(&f.mmu.mem, gpa(addr), bytes, len, WRITER_LOADER) == 0);
+}
+
+static uint16_t peek(uint64_t addr)
+{
+	uint16_t v = 0;
+
+	ASSERT(guest_read(&f.mmu.mem, gpa(addr), &v, sizeof(v)) == 0);
+	return v;
+}
+
+static void set_vector(unsigned int vector, uint16_t ip)
+{
+	const uint16_t entry[2] = { ip, 0 };
+
+	poke(vector * 4, entry, sizeof(entry));
+}
+
+static void code_is_interpreted_until_it_halts(void **state)
+{
+	static const uint8_t code[] = { 0xB8, 0x34, 0x12, 0xA3, 0x00, 0x06, HLT }; /* mov ax, 1234h; mov [600h], ax; hlt */
+
+	fake_code(&f, code, sizeof(code));
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_true(f.vcpu.halted);
+	assert_int_equal(peek(0x600), 0x1234);
+	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + sizeof(code));
+	assert_int_equal(f.vcpu.interpreted, 3);
+	assert_int_equal(native_runs, 0);
+}
+
+static void halting_with_interrupts_off_stops(void **state)
+{
+	static const uint8_t code[] = { HLT };
+
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_HALTED);
+}
+
+static void an_event_goes_through_the_vectors(void **state)
+{
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(TIMER_VECTOR, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.vcpu.event = (struct vcpu_event){ .pending = true, .vector = TIMER_VECTOR, .type = EVENT_EXTERNAL };
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP); /* IF is clear in the handler */
+	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_HALTED);
+	assert_false(f.vcpu.event.pending);
+	assert_int_equal(peek(0x7000 - 6), FAKE_CODE);
+	assert_int_equal(peek(0x7000 - 2), X86_EFLAGS_IF | X86_EFLAGS_FIXED);
+}
+
+static void a_fault_goes_through_the_vectors(void **state)
+{
+	static const uint8_t code[] = { 0xA1, 0xFF, 0xFF }; /* mov ax, [FFFFh]: beyond the limit */
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(EXC_GP, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER + 1);
+	assert_int_equal(peek(0x7000 - 6), FAKE_CODE); /* the instruction itself */
+}
+
+/* The vectors are beyond the limit: a fault, a double fault, a shutdown. */
+static void no_vectors_is_a_triple_fault(void **state)
+{
+	static const uint8_t code[] = { 0xA1, 0xFF, 0xFF };
+
+	f.idt.limit = 0;
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_TRIPLE_FAULT);
+}
+
+static void what_nobody_knows_is_undefined(void **state)
+{
+	static const uint8_t code[] = { 0xDB, 0xE3 }; /* fninit */
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(EXC_UD, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER + 1);
+	assert_int_equal(f.vcpu.injected_ud, 1);
+}
+
+static void a_batch_ends(void **state)
+{
+	uint8_t code[3000];
+
+	for (unsigned int i = 0; i < sizeof(code); i += 3)
+		memcpy(code + i, "\xB8\x01\x00", 3); /* mov ax, 1 */
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_in_range(f.vcpu.interpreted, 1, 999);
+	assert_true(f.vcpu.interpreting);
+}
+
+static void the_hardware_takes_over(void **state)
+{
+	static const uint8_t code[] = { 0xB8, 0x01, 0x00 };
+
+	fake_code(&f, code, sizeof(code));
+	f.vcpu.mmu.paging.cr0 |= X86_CR0_PE;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME); /* looks after each instruction */
+	assert_int_equal(f.vcpu.interpreted, 1);
+	assert_false(f.vcpu.interpreting);
+	assert_int_equal(native_runs, 0);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(native_runs, 1);
+}
+
+static void unfit_segments_keep_it_away(void **state)
+{
+	static const uint8_t code[] = { 0xB8, 0x01, 0x00, 0xB8, 0x02, 0x00, HLT };
+
+	fake_code(&f, code, sizeof(code));
+	f.vcpu.mmu.paging.cr0 |= X86_CR0_PE;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.cannot_run = true;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_int_equal(f.vcpu.interpreted, 3);
+	assert_int_equal(native_runs, 0);
+}
+
+static void single_steps_trap(void **state)
+{
+	static const uint8_t code[] = { 0xB8, 0x01, 0x00 };
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(EXC_DB, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	fake_code(&f, code, sizeof(code));
+	f.vcpu.regs.rflags |= X86_EFLAGS_TF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER + 1);
+	assert_int_equal(peek(0x7000 - 6), FAKE_CODE + sizeof(code));
+	assert_true(f.vcpu.dr[6] & DR6_BS);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, in_real_mode, gone)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(code_is_interpreted_until_it_halts),
+		TEST(halting_with_interrupts_off_stops),
+		TEST(an_event_goes_through_the_vectors),
+		TEST(a_fault_goes_through_the_vectors),
+		TEST(no_vectors_is_a_triple_fault),
+		TEST(what_nobody_knows_is_undefined),
+		TEST(a_batch_ends),
+		TEST(the_hardware_takes_over),
+		TEST(unfit_segments_keep_it_away),
+		TEST(single_steps_trap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
