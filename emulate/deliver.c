@@ -2,7 +2,8 @@
 /*
  * Delivery of interrupts and exceptions outside long mode: the vectors of real
  * mode, interrupt, trap and task gates (SDM vol. 3, "Exception- and Interrupt-
- * Handler Procedures"; vol. 2, INT n has the order of the checks).
+ * Handler Procedures"; vol. 2, INT n has the order of the checks). That of long
+ * mode is in deliver64.c.
  *
  * Invariant: registers change only when the frame is on the stack, and of
  * memory only accessed bits are written before that.
@@ -284,12 +285,15 @@ enum emul_status emul_deliver(struct emul_ctxt *ctx, const struct emul_event *e)
 	enum emul_status status;
 
 	ctx->task_switched = false;
-	if (!ctx->system || ctx->long_mode)
+	if (!ctx->system)
 		return EMUL_UNKNOWN;
 	/* It ends with the instruction that interrupts. */
 	if (e->software)
 		ctx->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
-	status = emul_is_real(ctx) ? deliver_real(ctx, &d) : deliver_protected(ctx, &d);
+	if (ctx->long_mode)
+		status = deliver_long(ctx, e);
+	else
+		status = emul_is_real(ctx) ? deliver_real(ctx, &d) : deliver_protected(ctx, &d);
 	if (status == EMUL_EXCEPTION && !e->software && has_ext(ctx->exception.vector))
 		ctx->exception.error_code |= ERROR_EXT;
 	if (status != EMUL_DONE && !ctx->task_switched)

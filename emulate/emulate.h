@@ -139,12 +139,13 @@ struct emul_event {
 };
 
 /*
- * Delivers an event as the CPU does outside long mode: through the vectors of
- * real mode, or a gate of the IDT (SDM vol. 3, "Exception- and Interrupt-
- * Handler Procedures"). regs.rip is what the handler returns to, with RF in
- * regs.rflags as it shall find it. EMUL_EXCEPTION: the delivery faulted with
- * ctx->exception, and registers are as before unless ctx->task_switched.
- * ctx->cpl and ctx->mode follow. Needs ctx->system; EMUL_UNKNOWN in long mode.
+ * Delivers an event as the CPU does: through the vectors of real mode, or a
+ * gate of the IDT (SDM vol. 3, "Exception- and Interrupt-Handler Procedures",
+ * "Exception and Interrupt Handling in 64-bit Mode"). regs.rip is what the
+ * handler returns to, with RF in regs.rflags as it shall find it.
+ * EMUL_EXCEPTION: the delivery faulted with ctx->exception, and registers are
+ * as before unless ctx->task_switched.
+ * ctx->cpl and ctx->mode follow. Needs ctx->system.
  */
 enum emul_status emul_deliver(struct emul_ctxt *ctx, const struct emul_event *e);
 

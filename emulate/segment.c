@@ -60,11 +60,18 @@ static uint64_t table_base(struct emul_ctxt *ctx, uint16_t selector, uint32_t *l
 	return ldt.base;
 }
 
+/* Tables lie anywhere in long mode, below 4 GiB outside. */
+static gva_t table_address(const struct emul_ctxt *ctx, uint64_t base, uint32_t offset)
+{
+	return gva(ctx->long_mode ? base + offset : (uint32_t)(base + offset));
+}
+
 gva_t descriptor_type_address(struct emul_ctxt *ctx, uint16_t selector)
 {
 	uint32_t limit;
+	uint64_t base = table_base(ctx, selector, &limit);
 
-	return gva((uint32_t)(table_base(ctx, selector, &limit) + (selector & SELECTOR_INDEX) + 5));
+	return table_address(ctx, base, (selector & SELECTOR_INDEX) + 5);
 }
 
 enum emul_status descriptor_read(struct emul_ctxt *ctx, uint16_t selector, enum exception_vector vector,
@@ -75,7 +82,7 @@ enum emul_status descriptor_read(struct emul_ctxt *ctx, uint16_t selector, enum 
 
 	if (selector_is_null(selector) || offset + 7 > limit)
 		return refuse(ctx, vector, selector);
-	return ctx->system->read(ctx, gva((uint32_t)(base + offset)), descriptor, sizeof(*descriptor));
+	return ctx->system->read(ctx, table_address(ctx, base, offset), descriptor, sizeof(*descriptor));
 }
 
 struct segment descriptor_segment(uint16_t selector, uint64_t descriptor)

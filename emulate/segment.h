@@ -93,4 +93,7 @@ enum emul_status stack_check(struct emul_ctxt *ctx, const struct stack *s, unsig
 enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
 			    unsigned int size) must_check;
 
+/* deliver64.c: emul_deliver() in long mode, but for EXT in the error code. */
+enum emul_status deliver_long(struct emul_ctxt *ctx, const struct emul_event *e) must_check;
+
 #endif
