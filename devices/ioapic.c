@@ -73,6 +73,14 @@ void ioapic_set_pin(struct ioapic *io, unsigned int pin, bool level)
 		ioapic_deliver(io, pin);
 }
 
+bool ioapic_sends_nmis(const struct ioapic *io)
+{
+	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
+		if (!(io->entry[pin] & ENTRY_MASKED) && ioapic_message(io->entry[pin]).delivery == APIC_NMI)
+			return true;
+	return false;
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++) {

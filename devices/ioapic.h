@@ -31,6 +31,8 @@ void ioapic_init(struct ioapic *io, bool (*send)(void *ctx, const struct apic_me
 uint32_t ioapic_read(const struct ioapic *io, uint32_t offset);
 void ioapic_write(struct ioapic *io, uint32_t offset, uint32_t val);
 void ioapic_set_pin(struct ioapic *io, unsigned int pin, bool level);
+/* Would an input that rises send an NMI? */
+bool ioapic_sends_nmis(const struct ioapic *io);
 /* A local APIC ended the level-triggered interrupt @vector. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 

@@ -189,6 +189,13 @@ bool lapic_passes_extint(const struct lapic *l)
 	return !(lvt & LVT_MASKED) && LVT_DELIVERY(lvt) == APIC_EXTINT;
 }
 
+bool lapic_lint0_is_nmi(const struct lapic *l)
+{
+	uint32_t lvt = l->lvt[LVT_LINT0];
+
+	return lapic_hw_enabled(l) && !(lvt & LVT_MASKED) && LVT_DELIVERY(lvt) == APIC_NMI;
+}
+
 void lapic_set_lint0(struct lapic *l, bool level)
 {
 	bool rises = level && !l->lint0;

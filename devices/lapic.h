@@ -83,6 +83,9 @@ void lapic_set_lint0(struct lapic *l, bool level);
 /* Does LINT0 pass the 8259's interrupts on to the CPU (virtual wire)? */
 bool lapic_passes_extint(const struct lapic *l);
 
+/* Would LINT0 that rises be an NMI? */
+bool lapic_lint0_is_nmi(const struct lapic *l);
+
 /* The task and processor priorities; TPR is CR8 << 4. */
 uint8_t lapic_ppr(const struct lapic *l);
 void lapic_set_tpr(struct lapic *l, uint8_t val);

@@ -316,6 +316,11 @@ bool platform_nmi_take(struct platform *p, unsigned int cpu)
 	return nmi;
 }
 
+bool platform_nmi_possible(const struct platform *p, unsigned int cpu)
+{
+	return p->lapic[cpu].nmi || lapic_lint0_is_nmi(&p->lapic[cpu]) || ioapic_sends_nmis(&p->ioapic);
+}
+
 /* ---- time ---- */
 
 void platform_run_timers(struct platform *p)

@@ -76,8 +76,11 @@ void platform_cr8_write(struct platform *p, unsigned int cpu, uint8_t val);
 bool platform_interrupt_pending(struct platform *p, unsigned int cpu);
 /* Acknowledges it: IRR to ISR, or 8259 INTA. The vector; -EAGAIN: none. */
 must_check int platform_interrupt_ack(struct platform *p, unsigned int cpu);
-/* Was an NMI sent to vCPU @cpu (by itself: ICR or LINT0)? Asking takes it. */
+/* Was an NMI sent to vCPU @cpu (ICR, LINT0, I/O APIC)? Asking takes it. */
 bool platform_nmi_take(struct platform *p, unsigned int cpu);
+/* Could one come while the vCPU does nothing: from a device, by an entry of
+ * the I/O APIC or by LINT0? */
+bool platform_nmi_possible(const struct platform *p, unsigned int cpu);
 
 /* Brings timers up to now() and raises what is due. */
 void platform_run_timers(struct platform *p);

@@ -157,9 +157,16 @@ static void nmi_delivery(void **state)
 {
 	struct fixture *f = *state;
 
+	assert_false(platform_nmi_possible(&f->p, 0));
+	ioapic_route(f, 7, 0x0400 | MASKED);
+	assert_false(platform_nmi_possible(&f->p, 0));
 	ioapic_route(f, 7, 0x0400);
+	assert_true(platform_nmi_possible(&f->p, 0));
 	pin(f, 7, true);
+	ioapic_route(f, 7, 0x0147);
+	assert_true(platform_nmi_possible(&f->p, 0)); /* it is here */
 	assert_true(platform_nmi_take(&f->p, 0));
+	assert_false(platform_nmi_possible(&f->p, 0));
 	assert_int_equal(take(f), -EAGAIN);
 }
 

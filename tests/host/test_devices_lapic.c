@@ -387,7 +387,11 @@ static void lint0_passes_or_masks_the_8259(void **state)
 	apic_write(f, LINT0, 0x0051); /* fixed: the pin is an edge */
 	pic_set_irq(&f->p.pic, 4, true);
 	assert_int_equal(take(f), 0x51);
+	assert_false(platform_nmi_possible(&f->p, 0));
+	apic_write(f, LINT0, 0x10400);
+	assert_false(platform_nmi_possible(&f->p, 0));
 	apic_write(f, LINT0, 0x0400); /* NMI */
+	assert_true(platform_nmi_possible(&f->p, 0));
 	pic_set_irq(&f->p.pic, 1, true);
 	assert_false(platform_nmi_take(&f->p, 0)); /* INT was high already */
 	assert_int_equal(pic_acknowledge(&f->p.pic), 0x31);
