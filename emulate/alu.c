@@ -181,16 +181,24 @@ static void shift(enum emul_op op, struct alu *a)
 	a->dst = r;
 }
 
-/* shld and shrd. A count beyond the width is undefined; the caller keeps it away. */
+/* shld and shrd. A count beyond the width is undefined; what is filled in is
+ * then followed by the operand itself, as most processors have it. */
 static void double_shift(enum emul_op op, struct alu *a)
 {
 	unsigned int bits = 8 * a->size;
 	unsigned int count = a->src2 & (a->size == 8 ? 63 : 31);
 	uint64_t mask = size_mask(a->size);
-	uint64_t v = a->dst & mask, fill = a->src & mask, r;
+	uint64_t v = a->dst & mask, fill = a->src & mask, before = v, r;
 
-	if (count == 0 || count > bits)
+	if (count == 0)
 		return;
+	if (count > bits) {
+		uint64_t old = v;
+
+		count -= bits;
+		v = fill;
+		fill = old;
+	}
 	if (count == bits)
 		r = fill;
 	else if (op == OP_SHLD)
@@ -199,7 +207,7 @@ static void double_shift(enum emul_op op, struct alu *a)
 		r = (v >> count) | (fill << (bits - count));
 	set_flag(a, X86_EFLAGS_CF, op == OP_SHLD ? bit(v, bits - count) : bit(v, count - 1));
 	set_result_flags(a, r);
-	set_flag(a, X86_EFLAGS_OF, bit(v, bits - 1) != bit(r, bits - 1));
+	set_flag(a, X86_EFLAGS_OF, bit(before, bits - 1) != bit(r, bits - 1));
 	a->dst = r;
 }
 

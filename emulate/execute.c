@@ -12,14 +12,18 @@
  * it is left to run natively. */
 #define LOCK_TRIES 1000
 
-/* Left to the processor: what processors do differently. A double shift by
- * more than the width; whether a failing 32-bit cmpxchg clears the upper half
- * of a register destination. */
-static bool is_processor_specific(const struct insn *i, uint64_t count)
+/* Left to the processor, where it can run: what processors do differently. A
+ * double shift by more than the width; whether a failing 32-bit cmpxchg clears
+ * the upper half of a register destination. */
+static bool is_left_to_processor(const struct exec *x, uint64_t count)
 {
+	const struct insn *i = &x->insn;
+
+	if (x->ctx->system && !x->ctx->long_mode)
+		return false;
 	if (i->op == OP_SHLD || i->op == OP_SHRD)
 		return (count & (i->op_size == 8 ? 63 : 31)) > 8u * i->op_size;
-	return i->op == OP_CMPXCHG && !i->has_mem && i->op_size == 4;
+	return i->op == OP_CMPXCHG && !i->has_mem && i->op_size == 4 && x->ctx->mode == EMUL_MODE_64;
 }
 
 static enum emul_status modify_locked(struct exec *x, gva_t addr, struct alu *a)
@@ -108,7 +112,7 @@ enum emul_status exec_modify(struct exec *x)
 
 	if (status != EMUL_DONE)
 		return status;
-	if (is_processor_specific(i, a.src2))
+	if (is_left_to_processor(x, a.src2))
 		return EMUL_UNKNOWN;
 	if (!operand_is_mem(x, i->dst)) {
 		a.dst = reg_read(x, operand_reg(x, i->dst), i->op_size);

@@ -9,7 +9,7 @@
 /* Types of system descriptors that LAR and LSL know, as bits. */
 #define LAR_TYPES 0x1a3eu /* TSS, LDT, call gates, task gate */
 #define LSL_TYPES 0x0a0eu /* TSS, LDT: what has a limit */
-#define LAR_RIGHTS 0x00f0ff00u
+#define LAR_RIGHTS 0x00ffff00u /* with bits 19:16 of the limit, which the SDM leaves undefined */
 
 #define TYPE_CODE 8u
 #define TYPE_CONFORMING 4u

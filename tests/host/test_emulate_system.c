@@ -841,13 +841,13 @@ static void descriptors_are_asked_about(void **state)
 		bool verr, verw, lar, lsl;
 		uint32_t rights, limit;
 	} rows[] = {
-		{ DATA3 | 3, true, true, true, true, 0xc0f300, 0xffffffff },
-		{ DATA3, true, true, true, true, 0xc0f300, 0xffffffff },
-		{ CODE3 | 3, true, false, true, true, 0xc0fb00, 0xffffffff },
-		{ EXECUTE_ONLY | 3, false, false, true, true, 0xc0f800, 0xffffffff },
-		{ READ_ONLY | 3, true, false, true, true, 0xc0f000, 0xffffffff },
+		{ DATA3 | 3, true, true, true, true, 0xcff300, 0xffffffff },
+		{ DATA3, true, true, true, true, 0xcff300, 0xffffffff },
+		{ CODE3 | 3, true, false, true, true, 0xcffb00, 0xffffffff },
+		{ EXECUTE_ONLY | 3, false, false, true, true, 0xcff800, 0xffffffff },
+		{ READ_ONLY | 3, true, false, true, true, 0xcff000, 0xffffffff },
 		{ DATA0, false, false, false, false, 0, 0 },
-		{ CONFORMING0 | 3, true, false, true, true, 0xc09e00, 0xffffffff },
+		{ CONFORMING0 | 3, true, false, true, true, 0xcf9e00, 0xffffffff },
 		{ SMALL_CODE | 3, true, false, true, true, 0x40fa00, 0x10ff },
 		{ GATE32 | 3, false, false, true, false, 0xec00, 0 },
 		{ GATE16 | 3, false, false, true, false, 0xe400, 0 },
