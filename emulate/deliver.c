@@ -63,7 +63,6 @@ static void present_stack(struct emul_ctxt *ctx, struct stack *s)
 {
 	ctx->ops->segment(ctx, SEG_SS, &s->ss);
 	s->esp = (uint32_t)ctx->regs.gpr[GPR_RSP];
-	s->cpl = ctx->cpl;
 }
 
 static void enter_handler(struct emul_ctxt *ctx, const struct delivery *d, uint64_t flags_cleared)

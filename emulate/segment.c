@@ -160,13 +160,10 @@ static bool data_fits(const struct segment *d, unsigned int cpl)
 	return is_conforming(d) || (rpl <= dpl && cpl <= dpl);
 }
 
-/* LDTR and TR: only from the GDT. */
 static bool system_fits(const struct segment *d, enum segment_register s)
 {
 	unsigned int type = d->access & SYSTEM_MASK;
 
-	if (d->selector & SELECTOR_TI)
-		return false;
 	return s == SEG_LDTR ? type == SYSTEM_LDT : type == SYSTEM_TSS16 || type == SYSTEM_TSS32;
 }
 
@@ -208,8 +205,7 @@ static enum emul_status check_protected(struct emul_ctxt *ctx, enum segment_regi
 		*out = (struct segment){ .selector = selector, .access = SEGMENT_UNUSABLE };
 		return EMUL_DONE;
 	}
-	/* Before the table is looked at: there may be no LDT yet. */
-	if ((s == SEG_LDTR || s == SEG_TR) && (selector & SELECTOR_TI))
+	if ((s == SEG_LDTR || s == SEG_TR) && (selector & SELECTOR_TI)) /* only from the GDT */
 		return refuse(ctx, refusal(s, how), selector);
 	status = descriptor_read(ctx, selector, refusal(s, how), &descriptor);
 	if (status != EMUL_DONE)
@@ -377,6 +373,18 @@ enum emul_status stack_check(struct emul_ctxt *ctx, const struct stack *s, unsig
 	return EMUL_DONE;
 }
 
+/* A CPU pushes one item after the other, so CR2 is that of the first which
+ * cannot be. If a probe finds none the write's own exception stands. */
+static enum emul_status find_fault(struct emul_ctxt *ctx, const struct stack *s, unsigned int count,
+				   unsigned int size)
+{
+	enum emul_status status = EMUL_DONE;
+
+	for (unsigned int i = 1; i <= count && status == EMUL_DONE; i++)
+		status = stack_probe(ctx, s, (s->esp - i * size) & stack_mask(s), size);
+	return status == EMUL_DONE ? EMUL_EXCEPTION : status;
+}
+
 enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32_t *items, unsigned int count,
 			    unsigned int size)
 {
@@ -387,6 +395,8 @@ enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32
 	for (unsigned int i = 0; i < count; i++)
 		memcpy(bytes + (count - 1 - i) * size, &items[i], size);
 	status = frame_write(ctx, s, offset, bytes, count * size);
+	if (status == EMUL_EXCEPTION)
+		return find_fault(ctx, s, count, size);
 	if (status == EMUL_DONE)
 		s->esp = (s->esp & ~mask) | offset;
 	return status;

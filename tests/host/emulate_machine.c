@@ -29,6 +29,8 @@ static enum emul_status reach(struct emul_ctxt *ctx, gva_t addr, unsigned int le
 	m->accesses[m->access_count].user = user;
 	m->accesses[m->access_count].addr = (uint32_t)addr.v;
 	m->accesses[m->access_count++].len = len;
+	if (m->odd_status != EMUL_DONE && m->odd_access == m->access_count - 1)
+		return m->odd_status;
 	for (unsigned int i = 0; i < len; i++) {
 		uint32_t a = (uint32_t)(addr.v + i);
 

@@ -59,6 +59,8 @@ struct machine {
 	uint64_t dr7;
 	struct machine_access accesses[MACHINE_ACCESSES];
 	unsigned int access_count;
+	enum emul_status odd_status; /* if not EMUL_DONE: what access number odd_access says */
+	unsigned int odd_access;
 };
 
 #define BAD_READ 1u

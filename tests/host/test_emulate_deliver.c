@@ -135,6 +135,7 @@ static void real_mode_stacks_wrap_between_words(void **state)
 		open_real();
 		REG(RSP) = sp;
 		EXPECT(external, EXC_SS, EXT);
+		EXPECT(by_program, EXC_SS, 0);
 	}
 }
 
@@ -517,12 +518,49 @@ static void every_access_may_fault(void **state)
 			assert_int_equal(deliver(&with_code), EMUL_EXCEPTION);
 			assert_int_equal(m.ctx.exception.vector, EXC_PF);
 			assert_int_equal(!!(m.ctx.exception.error_code & PFERR_WRITE), write);
-			assert_int_equal(m.ctx.exception.cr2.v, good.accesses[i].addr);
+			assert_in_range(m.ctx.exception.cr2.v, good.accesses[i].addr,
+					good.accesses[i].addr + good.accesses[i].len - 1);
 			assert_true(machine_same(&m, &before));
 		}
 	}
 	print_message("%u faults\n", cases);
 	assert_true(cases >= 20);
+}
+
+/* A processor pushes from the top: the first word that cannot be written is in CR2. */
+static void the_first_push_that_faults_is_told(void **state)
+{
+	open_gate(3, G_INTERRUPT32, SEL_CODE);
+	memset(m.bad + MACHINE_INNER - 24, BAD_WRITE, 24);
+	expect_fault(&m, deliver(&with_code), EXC_PF, PFERR_WRITE);
+	assert_int_equal(m.ctx.exception.cr2.v, MACHINE_INNER - 4);
+	memset(m.bad + MACHINE_INNER - 8, 0, 8);
+	expect_fault(&m, deliver(&with_code), EXC_PF, PFERR_WRITE);
+	assert_int_equal(m.ctx.exception.cr2.v, MACHINE_INNER - 12);
+}
+
+static void every_access_may_be_the_last(void **state)
+{
+	unsigned int count;
+
+	open_gate(3, G_INTERRUPT32, SEL_CODE);
+	before = m;
+	assert_int_equal(deliver(&with_code), EMUL_DONE);
+	count = m.access_count;
+	for (unsigned int i = 0; i < count; i++) {
+		m = before;
+		m.odd_status = EMUL_STOP;
+		m.odd_access = i;
+		assert_int_equal(deliver(&with_code), EMUL_STOP);
+		assert_int_equal(m.access_count, i + 1);
+		assert_true(machine_same(&m, &before));
+	}
+	/* A write that is refused, though the probe found nothing. */
+	m = before;
+	m.odd_status = EMUL_EXCEPTION;
+	m.odd_access = count - 1;
+	assert_int_equal(deliver(&with_code), EMUL_EXCEPTION);
+	assert_true(machine_same(&m, &before));
 }
 
 static void unknown_in_long_mode_and_without_a_system(void **state)
@@ -564,6 +602,8 @@ int main(void)
 		cmocka_unit_test(a_task_gate_switches),
 		cmocka_unit_test(a_bad_task_gate_says_so),
 		cmocka_unit_test(every_access_may_fault),
+		cmocka_unit_test(every_access_may_be_the_last),
+		cmocka_unit_test(the_first_push_that_faults_is_told),
 		cmocka_unit_test(unknown_in_long_mode_and_without_a_system),
 	};
 

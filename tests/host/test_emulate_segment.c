@@ -431,8 +431,10 @@ static void stacks_of_16_bits_wrap(void **state)
 		memset(m.bad, 0, sizeof(m.bad));
 		m.bad[bad ? 0xfffd : 0] = BAD_WRITE;
 		memset(m.memory + 0xfffc, 0, 4);
+		m.access_count = 0;
 		expect_fault(&m, stack_push(&m.ctx, &s, items, 3, 2), EXC_PF, PFERR_WRITE);
 		assert_int_equal(machine_peek(&m, 0, 2) | machine_peek(&m, 0xfffc, 4), 0);
+		assert_int_equal(machine_count(&m, MACHINE_WRITE), 0);
 		assert_int_equal(s.esp, 2);
 	}
 }
@@ -485,6 +487,11 @@ static void a_stack_of_ring_3_is_the_users(void **state)
 	memset(m.bad + 0x4000, BAD_USER, 0x1000);
 	s.cpl = 3;
 	expect_fault(&m, stack_push(&m.ctx, &s, items, 1, 4), EXC_PF, PFERR_WRITE | PFERR_USER);
+	s.ss.limit = ~0u; /* and where it wraps */
+	s.ss.base = 0x4100;
+	s.esp = 4;
+	expect_fault(&m, stack_push(&m.ctx, &s, items, 2, 4), EXC_PF, PFERR_WRITE | PFERR_USER);
+	assert_int_equal(m.accesses[m.access_count - 1].kind, MACHINE_PROBE);
 	s.cpl = 0; /* on the way to ring 0 */
 	assert_int_equal(stack_push(&m.ctx, &s, items, 1, 4), EMUL_DONE);
 }

@@ -90,6 +90,7 @@ static enum emul_status switch_with_code(uint32_t code)
 		.selector = SEL_NEW_TSS, .source = EMUL_TASK_GATE, .has_error_code = true, .error_code = code
 	};
 
+	m.access_count = 0;
 	return emul_task_switch(&m.ctx, &t);
 }
 
@@ -396,6 +397,7 @@ static void expect_unchanged(uint16_t selector, enum emul_task_source source, un
 {
 	enum emul_status status;
 
+	m.ctx.task_switched = true; /* by one before */
 	before = m;
 	status = switch_to(selector, source);
 	expect_fault_at(&m, status, vector, code, __FILE__, line);
@@ -526,6 +528,13 @@ static void segments_behind_a_bad_one_are_not_there(void **state)
 	assert_int_equal(m.segments[SEG_SS].access, SEGMENT_UNUSABLE);
 	assert_int_equal(m.segments[SEG_DS].access, SEGMENT_UNUSABLE);
 	assert_int_equal(m.segments[SEG_DS].selector, SEL_DATA);
+	t.ldt = 0xfff0;
+	open_for(EMUL_TASK_JMP, 0);
+	put_task(&t);
+	expect_fault(&m, do_switch(EMUL_TASK_JMP), EXC_TS, 0xfff0);
+	assert_int_equal(m.segments[SEG_LDTR].selector, 0xfff0);
+	assert_int_equal(m.segments[SEG_LDTR].access, SEGMENT_UNUSABLE);
+	assert_int_equal(m.segments[SEG_CS].access, SEGMENT_UNUSABLE);
 }
 
 /* ---- every access fails once ---------------------------------------------------------- */
@@ -579,6 +588,38 @@ static void every_access_may_fault(void **state)
 	}
 	print_message("%u faults before the commit point, %u after it\n", early, late);
 	assert_true(early >= 40 && late >= 40);
+}
+
+/* An access that stops the VM is the last one. What cannot be done here is left
+ * to others only as long as nothing has changed: up to the last probe. */
+static void every_access_may_be_the_last(void **state)
+{
+	static const enum emul_status odd[] = { EMUL_STOP, EMUL_UNKNOWN };
+	unsigned int count, probes;
+
+	for (unsigned int kind = 0; kind < 2 * ALL_SOURCES; kind++) {
+		enum emul_task_source source = kind % ALL_SOURCES;
+
+		open_for(source, 0);
+		before = m;
+		assert_int_equal(any_switch(source), EMUL_DONE);
+		count = m.access_count;
+		probes = machine_count(&m, MACHINE_PROBE);
+		for (unsigned int i = 0; i < count; i++) {
+			enum emul_status status;
+
+			m = before;
+			m.odd_status = odd[kind / ALL_SOURCES];
+			m.odd_access = i;
+			status = any_switch(source);
+			probes -= m.accesses[i].kind == MACHINE_PROBE;
+			if (probes || m.accesses[i].kind == MACHINE_PROBE)
+				assert_int_equal(status, m.odd_status);
+			else
+				assert_int_equal(status, EMUL_STOP);
+			assert_int_equal(m.access_count, i + 1);
+		}
+	}
 }
 
 /* Each single byte of both TSS that a switch needs. */
@@ -649,6 +690,7 @@ int main(void)
 		cmocka_unit_test(the_new_task_is_checked),
 		cmocka_unit_test(segments_behind_a_bad_one_are_not_there),
 		cmocka_unit_test(every_access_may_fault),
+		cmocka_unit_test(every_access_may_be_the_last),
 		cmocka_unit_test(every_byte_of_a_tss_may_be_away),
 		cmocka_unit_test(unknown_where_there_are_no_tasks),
 	};
