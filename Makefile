@@ -82,6 +82,8 @@ AGAIN := $(MAKE) --no-print-directory -j$(JOBS)
 ISO := $(B)/spoor.iso
 GUEST_LINUX := $(B)/guests/cloud/vmlinuz
 GUEST_INITRD := $(B)/guests/initrd
+GUEST_INITRD_32 := $(B)/guests/initrd-i386
+GUEST_FLAVOURS := cloud full 686 686-pae
 RUN ?=
 
 .PHONY: deps iso run run-bochs run-kvm run-qemu debug guests-linux
@@ -116,18 +118,29 @@ $(ISO): $(IMAGE) guests/grub.cfg tools/mkiso $(GUEST_LINUX) $(GUEST_INITRD)
 	@echo "Making $@"
 	@tools/mkiso -o $@ -c guests/grub.cfg spoor.elf=$(IMAGE) vmlinuz=$(GUEST_LINUX) initrd=$(GUEST_INITRD)
 
-guests-linux: $(B)/guests/cloud/vmlinuz $(B)/guests/full/vmlinuz $(GUEST_INITRD)
+guests-linux: $(GUEST_FLAVOURS:%=$(B)/guests/%/vmlinuz) $(GUEST_INITRD) $(GUEST_INITRD_32)
 
-$(B)/guests/%/vmlinuz: guests/fetch-linux
+$(B)/guests/%/vmlinuz: guests/fetch-linux guests/fetch-package
 	@guests/fetch-linux $* $(@D) && touch $@
 
+$(B)/guests/busybox-i386: guests/fetch-package
+	@[ -s $@ ] || { rm -rf $@.unpack && guests/fetch-package i386 busybox-static $@.unpack >/dev/null && \
+		mv $@.unpack/bin/busybox $@ && rm -rf $@.unpack; }
+	@touch $@
+
+# 32-bit code; the kernel's headers may be there for the 64-bit compiler only.
 $(B)/guests/tsc: guests/tsc.c
 	@mkdir -p $(@D)
-	@echo "  CC    $@"; $(CC) -O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
-		-fno-asynchronous-unwind-tables -fcf-protection=none -Wl,--build-id=none -s -o $@ $<
+	@echo "  CC    $@"; $(CC) -m32 -idirafter /usr/include/x86_64-linux-gnu -O2 -Wall -Wextra -Werror -static -nostdlib \
+		-ffreestanding -fno-pic -no-pie -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+		-Wl,--build-id=none -s -o $@ $<
 
 $(GUEST_INITRD): guests/mkinitramfs guests/init $(B)/guests/tsc
 	@/usr/bin/python3 guests/mkinitramfs --init guests/init --add tsc=$(B)/guests/tsc -o $@
+
+$(GUEST_INITRD_32): guests/mkinitramfs guests/init $(B)/guests/tsc $(B)/guests/busybox-i386
+	@/usr/bin/python3 guests/mkinitramfs --busybox $(B)/guests/busybox-i386 --init guests/init \
+		--add tsc=$(B)/guests/tsc -o $@
 
 # ---- tests: tests/run.py sums all suites and ends with "N passed, N failed" ---
 .PHONY: test-deps dev-deps test-all test-host test-build
