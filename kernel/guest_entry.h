@@ -63,8 +63,8 @@ struct guest_entry {
  * @long_mode; an unusable LDTR, a busy TSS at 0; empty GDT and IDT. */
 void guest_entry_segments(struct guest_entry *e, uint16_t cs, uint16_t ds, bool long_mode);
 
-/* A GDT of five entries: null, 32-bit code and data at 0x08 and 0x10 for
- * Multiboot, or 64-bit code and data at 0x10 and 0x18 for Linux. */
+/* A GDT of five entries: null, and code and data as the segments of @e have
+ * them, at 0x08 and 0x10 for Multiboot, at 0x10 and 0x18 for Linux. */
 #define GUEST_GDT_ENTRIES 5
 void guest_entry_gdt(const struct guest_entry *e, uint64_t gdt[GUEST_GDT_ENTRIES]);
 

@@ -21,7 +21,9 @@
 #define HEADER_OFFSET 0x1F1u
 #define HEADER_MAGIC 0x53726448u /* "HdrS" */
 #define BOOT_FLAG 0xAA55u
-#define PROTOCOL_MIN 0x020C /* first with xloadflags */
+#define PROTOCOL_MIN 0x020A       /* first with pref_address and init_size */
+#define PROTOCOL_XLOADFLAGS 0x020C
+#define PROTOCOL_ACPI_RSDP 0x020E
 #define ENTRY_64_OFFSET 0x200u
 #define LOADER_UNDEFINED 0xFF
 
@@ -35,7 +37,8 @@
 struct linux_plan {
 	struct setup_header hdr;
 	size_t header_size; /* bytes of hdr that the image has */
-	uint64_t payload;   /* offset of the 64-bit kernel in the image */
+	bool entry_64;      /* else the 32-bit entry, with paging off */
+	uint64_t payload;   /* offset of the protected-mode kernel in the image */
 	uint64_t payload_size;
 	uint64_t load;       /* where it goes */
 	uint64_t initrd;     /* where that goes; 0 for none */
@@ -61,10 +64,8 @@ static int check_header(const struct vm_config *vm, struct linux_plan *p)
 	if (p->hdr.boot_flag != BOOT_FLAG || p->hdr.header != HEADER_MAGIC)
 		return refuse(-ENOEXEC, vm, "kernel is not a Linux bzImage: no setup header");
 	if (p->hdr.version < PROTOCOL_MIN)
-		return refuse(-ENOEXEC, vm, "kernel has boot protocol %u.%02u; 2.12 or later is needed",
+		return refuse(-ENOEXEC, vm, "kernel has boot protocol %u.%02u; 2.10 or later is needed",
 		              p->hdr.version >> 8, p->hdr.version & 0xFF);
-	if (!(p->hdr.xloadflags & XLF_KERNEL_64))
-		return refuse(-ENOEXEC, vm, "kernel has no 64-bit entry point");
 	if (!(p->hdr.loadflags & LOADED_HIGH))
 		return refuse(-ENOEXEC, vm, "kernel is a zImage, not a bzImage");
 	/* The header ends where the jump at 0x200 over it leads. */
@@ -73,6 +74,8 @@ static int check_header(const struct vm_config *vm, struct linux_plan *p)
 	if (p->header_size < offsetof(struct setup_header, handover_offset))
 		return refuse(-ENOEXEC, vm, "kernel has a setup header of %zu bytes: too short",
 		              p->header_size);
+	p->entry_64 = !vm->entry_32 && p->hdr.version >= PROTOCOL_XLOADFLAGS &&
+	              p->hdr.xloadflags & XLF_KERNEL_64;
 	return 0;
 }
 
@@ -105,7 +108,8 @@ static int place_kernel(const struct vm_config *vm, const struct guest_layout *l
 	if (align < PAGE_SIZE || align & (align - 1))
 		return refuse(-ENOEXEC, vm, "kernel is damaged: alignment 0x%llx", (unsigned long long)align);
 	p->load = p->hdr.pref_address;
-	/* Both must be in the memory below 4 GiB, which the page tables map. */
+	/* Both must be in the memory below 4 GiB, which the page tables map and
+	 * 32-bit code reaches. */
 	if (p->load >= GUEST_HIGH_BASE && p->load < l->low_memory && !(p->load & PAGE_OFFSET_MASK) &&
 	    guest_layout_is_ram(l, p->load, p->hdr.init_size))
 		return 0;
@@ -175,7 +179,8 @@ static int write_boot_params(struct guest_mem *m, const struct guest_layout *l, 
 	bp.hdr.ramdisk_image = (uint32_t)p->initrd;
 	bp.hdr.ramdisk_size = p->initrd ? (uint32_t)vm->initrd.size : 0;
 	bp.hdr.setup_data = 0;
-	bp.acpi_rsdp_addr = rsdp.v;
+	if (p->hdr.version >= PROTOCOL_ACPI_RSDP)
+		bp.acpi_rsdp_addr = rsdp.v;
 	fill_e820(&bp, l);
 	return guest_write(m, gpa(BOOT_PARAMS_BASE), &bp, sizeof(bp), WRITER_LOADER);
 }
@@ -216,19 +221,32 @@ static int write_images(struct guest_mem *m, const struct vm_config *vm, const s
 	return err;
 }
 
-static int write_entry(struct guest_mem *m, const struct linux_plan *p, struct guest_entry *e)
+/* Long mode over the 1:1 tables. */
+static int enter_long_mode(struct guest_mem *m, struct guest_entry *e)
 {
-	uint64_t gdt[GUEST_GDT_ENTRIES];
-
-	memset(e, 0, sizeof(*e));
-	e->regs.rip = p->load + ENTRY_64_OFFSET;
-	e->regs.rflags = X86_EFLAGS_FIXED;
-	e->regs.gpr[GPR_RSI] = BOOT_PARAMS_BASE;
-	e->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_PG;
+	e->regs.rip += ENTRY_64_OFFSET;
+	e->cr0 |= X86_CR0_PG;
 	e->cr3 = PAGE_TABLES_BASE;
 	e->cr4 = X86_CR4_PAE;
 	e->efer = EFER_LME | EFER_LMA;
-	guest_entry_segments(e, BOOT_CS, BOOT_DS, true);
+	return write_page_tables(m);
+}
+
+/* Both entries ask for interrupts off, flat segments, and RSI at the boot
+ * parameters; the 32-bit one for RBP, RDI and RBX of 0 too. */
+static int write_entry(struct guest_mem *m, const struct linux_plan *p, struct guest_entry *e)
+{
+	uint64_t gdt[GUEST_GDT_ENTRIES];
+	int err;
+
+	memset(e, 0, sizeof(*e));
+	e->regs.rip = p->load;
+	e->regs.rflags = X86_EFLAGS_FIXED;
+	e->regs.gpr[GPR_RSI] = BOOT_PARAMS_BASE;
+	e->cr0 = X86_CR0_PE | X86_CR0_ET;
+	if (p->entry_64 && (err = enter_long_mode(m, e)))
+		return err;
+	guest_entry_segments(e, BOOT_CS, BOOT_DS, p->entry_64);
 	guest_entry_gdt(e, gdt);
 	e->gdt = (struct descriptor_table){GDT_BASE, sizeof(gdt) - 1};
 	return guest_write(m, gpa(GDT_BASE), gdt, sizeof(gdt), WRITER_LOADER);
@@ -244,7 +262,7 @@ int load_linux(struct guest_mem *m, const struct guest_layout *layout, const str
 	    (err = place_kernel(vm, layout, &p)) || (err = place_initrd(vm, layout, &p)))
 		return err;
 	if ((err = write_images(m, vm, &p)) || (err = write_boot_params(m, layout, vm, &p, rsdp)) ||
-	    (err = write_page_tables(m)) || (err = write_entry(m, &p, e)))
+	    (err = write_entry(m, &p, e)))
 		return refuse(err, vm, "guest memory cannot be written (error %d)", -err);
 	return 0;
 }

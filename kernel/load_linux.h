@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Loads a Linux bzImage by the 64-bit boot protocol (the kernel's
+ * Loads a Linux bzImage by the 64-bit boot protocol if the kernel has that
+ * entry, else by the 32-bit one, which starts with paging off (the kernel's
  * Documentation/arch/x86/boot.rst). The image is hostile input: everything is
  * checked before the first byte of guest memory is written.
  *
- *   0x1000  GDT            0x3000..0x9000  page tables, first 4 GiB 1:1
+ *   0x1000  GDT            0x3000..0x9000  64-bit: page tables, first 4 GiB 1:1
  *   0x2000  boot_params    0x10000         command line
  *   pref_address or above 1 MiB            kernel, init_size bytes
  *   as high as the kernel allows           initrd

@@ -29,6 +29,7 @@ struct description {
 	enum module_kind kind;
 	uint64_t memory;       /* 0: not given */
 	uint64_t shadow_pages; /* 0: not given */
+	bool entry_32;
 	const char *args;
 	const char *mistake; /* NULL: none; the first one found */
 	char word[WORD_MAX]; /* the word that is wrong */
@@ -91,6 +92,16 @@ static const char *set_shadow(struct description *d, const char *value)
 	return NULL;
 }
 
+static const char *set_entry(struct description *d, const char *value)
+{
+	if (d->entry_32)
+		return "entry= is given twice";
+	if (strcmp(value, "32") != 0)
+		return "the only entry to ask for is 32";
+	d->entry_32 = true;
+	return NULL;
+}
+
 static const char *set_file(struct description *d, const char *value)
 {
 	if (d->file[0])
@@ -105,7 +116,8 @@ static const struct {
 	const char *name;
 	const char *(*set)(struct description *d, const char *value);
 } keys[] = {
-    {"name", set_name}, {"kind", set_kind}, {"mem", set_memory}, {"shadow", set_shadow}, {"file", set_file},
+    {"name", set_name},     {"kind", set_kind},   {"mem", set_memory},
+    {"shadow", set_shadow}, {"entry", set_entry}, {"file", set_file},
 };
 
 static const char *set_key(struct description *d, const char *word)
@@ -195,6 +207,7 @@ static const char *add_kernel(struct vm_config *vm, const struct boot_module *m,
 	vm->kind = d->kind == KIND_LINUX ? VM_LINUX : VM_MULTIBOOT;
 	vm->memory = d->memory ? d->memory : VM_MEMORY_DEFAULT;
 	vm->shadow_pages = (uint32_t)d->shadow_pages;
+	vm->entry_32 = d->entry_32;
 	set_image(&vm->kernel, m, d);
 	return NULL;
 }
@@ -225,6 +238,8 @@ static const char *add_image(struct vm_config *vm, const struct boot_module *m, 
 		return "kind= is missing (want linux, multiboot, initrd or module)";
 	if (!is_kernel && (d->memory || d->shadow_pages))
 		return "mem= and shadow= belong to the kernel's line";
+	if (d->entry_32 && d->kind != KIND_LINUX)
+		return "entry= belongs to a Linux kernel's line";
 	if (is_kernel)
 		return add_kernel(vm, m, d);
 	return d->kind == KIND_INITRD ? add_initrd(vm, m, d) : add_module(vm, m, d);

@@ -43,6 +43,7 @@ struct vm_config {
 	enum vm_kind kind;
 	uint64_t memory;       /* bytes, fit for guest_layout_init() */
 	uint32_t shadow_pages; /* 0: none named */
+	bool entry_32;         /* VM_LINUX: the 32-bit entry even if there is a 64-bit one */
 	struct vm_image kernel;
 	struct vm_image initrd;                 /* VM_LINUX */
 	struct vm_image modules[VM_MODULES_MAX]; /* VM_MULTIBOOT */

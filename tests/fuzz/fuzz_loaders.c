@@ -29,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ram_open(memory[data[0] >> 6]);
 	log_clear();
 	if (data[0] & 1) {
+		vm.entry_32 = data[0] & 2;
 		vm.initrd = (struct vm_image){ .data = module, .size = sizeof(module), .args = "" };
 		err = load_linux(NULL, &ram_layout, &vm, gpa(0xF0000), &e);
 	} else {

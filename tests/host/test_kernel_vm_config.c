@@ -66,6 +66,14 @@ static void two_vms_are_read(void **state)
 	assert_int_equal(k->modules[1].size, 5);
 }
 
+static void entry_is_read(void **state)
+{
+	READ("name=a kind=linux", "name=b kind=linux entry=32");
+	assert_string_equal(log_text, "");
+	assert_false(configs.vm[0].entry_32);
+	assert_true(configs.vm[1].entry_32);
+}
+
 static void initrd_may_come_first(void **state)
 {
 	READ("name=a kind=initrd", "name=a kind=linux");
@@ -96,6 +104,11 @@ static void mistakes_in_one_line(void **state)
 		{ "colour=red name=x kind=linux", "vm \"x\": \"colour=red\": unknown key" },
 		{ "name=x kind=initrd mem=4M", "belong to the kernel's line" },
 		{ "name=x kind=linux file=a file=b", "file= is given twice" },
+		{ "name=x kind=linux entry=64", "vm \"x\": \"entry=64\": the only entry to ask for is 32" },
+		{ "name=x kind=linux entry=", "the only entry to ask for is 32" },
+		{ "name=x kind=linux entry=32 entry=32", "entry= is given twice" },
+		{ "name=x kind=multiboot entry=32", "entry= belongs to a Linux kernel's line" },
+		{ "name=x kind=initrd entry=32", "entry= belongs to a Linux kernel's line" },
 		{ "name=x kind=initrd", "vm \"x\": has an initrd but no kernel" },
 		{ "name=x kind=module", "vm \"x\": has modules but no kernel" },
 		{ "name=x 'kind=linux", "the quote is not closed" },
@@ -189,10 +202,11 @@ static void null_string_is_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(two_vms_are_read),      cmocka_unit_test(initrd_may_come_first),
-		cmocka_unit_test(mistakes_in_one_line),  cmocka_unit_test(mistakes_in_names),
-		cmocka_unit_test(mistakes_between_lines), cmocka_unit_test(empty_images),
-		cmocka_unit_test(too_many),              cmocka_unit_test(null_string_is_empty),
+		cmocka_unit_test(two_vms_are_read),      cmocka_unit_test(entry_is_read),
+		cmocka_unit_test(initrd_may_come_first), cmocka_unit_test(mistakes_in_one_line),
+		cmocka_unit_test(mistakes_in_names),     cmocka_unit_test(mistakes_between_lines),
+		cmocka_unit_test(empty_images),          cmocka_unit_test(too_many),
+		cmocka_unit_test(null_string_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
