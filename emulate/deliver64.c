@@ -5,8 +5,7 @@
  * a multiple of 16 (SDM vol. 3, "Exception and Interrupt Handling in 64-bit
  * Mode"; vol. 2, INT n has the order of the checks).
  *
- * Invariant: registers change only when the frame is on the stack, and of
- * memory only the accessed bit of the code segment is written before that.
+ * Invariant: nothing is written before all that can fault was looked at.
  */
 #include <string.h>
 #include "emulate/segment.h"
@@ -30,6 +29,7 @@
 #define CR4_LA57 (1ull << 12)
 
 #define STACK_ALIGNMENT 16u
+#define ITEM_BYTES 8u
 #define FRAME_MAX 6u
 
 struct delivery64 {
@@ -120,7 +120,7 @@ static bool is_canonical(const struct emul_ctxt *ctx, uint64_t a)
 /* Is the frame below rsp, and the handler, where addresses can be? */
 static enum emul_status check_addresses(struct emul_ctxt *ctx, const struct delivery64 *d)
 {
-	uint64_t len = d->count * sizeof(d->frame[0]);
+	uint64_t len = d->count * ITEM_BYTES;
 
 	if (!is_canonical(ctx, d->rsp - len) || !is_canonical(ctx, d->rsp - 1))
 		return emul_raise(ctx, EXC_SS, 0);
@@ -155,9 +155,28 @@ static void make_frame(struct emul_ctxt *ctx, struct delivery64 *d)
 	d->frame[d->count++] = ss.selector;
 }
 
+static enum emul_status probe_item(struct emul_ctxt *ctx, const struct delivery64 *d, uint64_t addr)
+{
+	if (d->cpl == 3)
+		return ctx->ops->probe_write(ctx, gva(addr), ITEM_BYTES);
+	return ctx->system->probe_write(ctx, gva(addr), ITEM_BYTES);
+}
+
+/* The CPU pushes item by item, downwards: a fault is that of the first item on
+ * a page that cannot be written. */
+static enum emul_status probe_frame(struct emul_ctxt *ctx, const struct delivery64 *d)
+{
+	uint64_t border = (d->rsp - 1) & ~PAGE_OFFSET_MASK, bottom = d->rsp - d->count * ITEM_BYTES;
+	enum emul_status status = probe_item(ctx, d, d->rsp - ITEM_BYTES);
+
+	if (status == EMUL_DONE && bottom < border)
+		status = probe_item(ctx, d, border - ITEM_BYTES);
+	return status;
+}
+
 static enum emul_status push_frame(struct emul_ctxt *ctx, struct delivery64 *d)
 {
-	unsigned int len = d->count * (unsigned int)sizeof(d->frame[0]);
+	unsigned int len = d->count * ITEM_BYTES;
 
 	d->rsp -= len;
 	if (d->cpl == 3)
@@ -196,6 +215,8 @@ enum emul_status deliver_long(struct emul_ctxt *ctx, const struct emul_event *e)
 		make_frame(ctx, &d);
 		status = choose_stack(ctx, &d);
 	}
+	if (status == EMUL_DONE)
+		status = probe_frame(ctx, &d);
 	if (status == EMUL_DONE)
 		status = segment_touch(ctx, &d.cs);
 	if (status == EMUL_DONE)

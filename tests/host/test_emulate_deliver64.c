@@ -53,6 +53,11 @@ static enum emul_status system_write(struct emul_ctxt *ctx, gva_t addr, const vo
 	return ctx->ops->write(ctx, addr, src, len);
 }
 
+static enum emul_status system_probe(struct emul_ctxt *ctx, gva_t addr, unsigned int len)
+{
+	return ctx->ops->probe_write(ctx, addr, len);
+}
+
 static void set_segment(struct emul_ctxt *ctx, enum segment_register s, const struct segment *in)
 {
 	segments_set++;
@@ -80,6 +85,7 @@ static int made(void **state)
 {
 	fake_open(&f, EMUL_MODE_64);
 	system_ops = (struct emul_system_ops){ .read = system_read, .write = system_write,
+					       .probe_write = system_probe,
 					       .set_segment = set_segment, .get_table = get_table };
 	f.ctx.system = &system_ops;
 	f.ctx.long_mode = true;
@@ -397,6 +403,24 @@ static void page_faults(void **state)
 	assert_int_equal(deliver(0x20, true), EMUL_DONE);
 }
 
+/* What the CPU pushes first is highest. */
+static void where_the_stack_faults(void **state)
+{
+	f.absent[FAKE_STACK >> PAGE_SHIFT] = true;
+	f.ctx.regs.gpr[GPR_RSP] = FAKE_STACK + 16; /* two items above a page border, three below */
+	assert_fault(0x20, EXC_PF, PFERR_WRITE);
+	assert_int_equal(f.ctx.exception.cr2.v, FAKE_STACK + 8);
+	f.absent[FAKE_STACK >> PAGE_SHIFT] = false;
+	f.read_only[(FAKE_STACK >> PAGE_SHIFT) - 1] = true;
+	assert_fault(0x20, EXC_PF, PFERR_WRITE | PFERR_PRESENT);
+	assert_int_equal(f.ctx.exception.cr2.v, FAKE_STACK - 8);
+	f.ctx.regs.gpr[GPR_RSP] = FAKE_STACK; /* all below */
+	assert_fault(0x20, EXC_PF, PFERR_WRITE | PFERR_PRESENT);
+	assert_int_equal(f.ctx.exception.cr2.v, FAKE_STACK - 8);
+	f.ctx.regs.gpr[GPR_RSP] = FAKE_STACK + 48; /* all above, up to the border */
+	assert_int_equal(deliver(0x20, false), EMUL_DONE);
+}
+
 /* A GDT that cannot be written matters only for a segment not yet accessed. */
 static void a_read_only_gdt(void **state)
 {
@@ -436,6 +460,7 @@ int main(void)
 		TEST(stacks),
 		TEST(handler_that_is_not_canonical),
 		TEST(page_faults),
+		TEST(where_the_stack_faults),
 		TEST(a_read_only_gdt),
 		TEST(needs_the_system),
 	};
