@@ -250,7 +250,7 @@ bool vm_stopped(const struct vm *vm) { return vm->vcpu.stop.reason != VCPU_STOP_
 bool vm_sleeping(struct vm *vm)
 {
 	platform_run_timers(&vm->platform);
-	return vm->vcpu.halted && !platform_interrupt_pending(&vm->platform, 0) && !vm->vcpu.event.pending;
+	return vcpu_is_asleep(&vm->vcpu);
 }
 
 uint64_t vm_deadline(const struct vm *vm)

@@ -64,7 +64,7 @@ static enum emul_status translate(struct emul_ctxt *ctx, gva_t addr, uint32_t ac
 		*out = gpa((e->fault->gpa.v & ~PAGE_OFFSET_MASK) | gva_offset(addr));
 		return EMUL_DONE;
 	}
-	if (ctx->cpl == 3)
+	if (ctx->cpl == 3 && !(access & WALK_IMPLICIT))
 		access |= PFERR_USER;
 	if (ctx->regs.rflags & X86_EFLAGS_AC)
 		access |= WALK_AC;
@@ -157,10 +157,10 @@ static void read_part(struct vcpu *v, const struct access_part *p, uint8_t *dst)
 		mmio_read(v, p->gpa, dst, p->len);
 }
 
-static void write_part(struct vcpu *v, const struct access_part *p, const uint8_t *src)
+static void write_part(const struct emulation *e, const struct access_part *p, const uint8_t *src)
 {
-	if (guest_write(&v->mmu.mmu->mem, p->gpa, src, p->len, WRITER_EMULATOR))
-		mmio_write(v, p->gpa, src, p->len);
+	if (guest_write(&e->v->mmu.mmu->mem, p->gpa, src, p->len, e->writer))
+		mmio_write(e->v, p->gpa, src, p->len);
 }
 
 static enum emul_status stopped_or_done(const struct vcpu *v)
@@ -185,16 +185,16 @@ enum emul_status emulation_read(struct emul_ctxt *ctx, gva_t addr, void *dst, un
 enum emul_status emulation_write(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len,
 				 uint32_t access)
 {
-	struct vcpu *v = emulation_of(ctx)->v;
+	struct emulation *e = emulation_of(ctx);
 	struct access a;
 	enum emul_status s = locate(ctx, addr, len, PFERR_WRITE | access, &a);
 
 	if (s != EMUL_DONE)
 		return s;
-	write_part(v, &a.part[0], src);
+	write_part(e, &a.part[0], src);
 	if (a.parts == 2)
-		write_part(v, &a.part[1], (const uint8_t *)src + a.part[0].len);
-	return stopped_or_done(v);
+		write_part(e, &a.part[1], (const uint8_t *)src + a.part[0].len);
+	return stopped_or_done(e->v);
 }
 
 static enum emul_status op_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len)
@@ -362,11 +362,9 @@ enum vcpu_action emulation_completed(struct emulation *e, bool traced)
 	struct vcpu *v = e->v;
 
 	v->emulated++;
-	v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
 	if (e->ctx.rep_unfinished)
 		return VCPU_RESUME;
-	v->backend->insn_done(v);
-	return traced ? vcpu_inject_debug(v, DR6_BS) : VCPU_RESUME;
+	return vcpu_insn_done(v, traced);
 }
 
 enum vcpu_action emulation_raise(struct vcpu *v, const struct emul_exception *x)
@@ -378,29 +376,12 @@ enum vcpu_action emulation_raise(struct vcpu *v, const struct emul_exception *x)
 	return vcpu_inject_exception(v, x->vector);
 }
 
-/* The opcode byte after prefixes, as far as the step cares: PUSHF, POPF and
- * IRET see or set TF. */
-static uint8_t flags_opcode(const struct emul_ctxt *ctx, unsigned int got)
-{
-	for (unsigned int i = 0; i < got; i++) {
-		uint8_t b = ctx->insn[i];
-		bool prefix = b == 0x66 || b == 0x67 || b == 0xF2 || b == 0xF3 || (b & 0xE7) == 0x26 ||
-			      b == 0x64 || b == 0x65 || (ctx->mode == EMUL_MODE_64 && (b & 0xF0) == 0x40);
-
-		if (!prefix)
-			return b == OPCODE_PUSHF || b == OPCODE_POPF || b == OPCODE_IRET ? b : 0;
-	}
-	return 0;
-}
-
 static enum vcpu_action not_emulated(struct vcpu *v, const struct emulation *e)
 {
 	const struct page_fault *f = e->fault;
 
-	if (f && memslot_find(&v->mmu.mmu->mem.slots, gpa_to_gfn(f->gpa))) {
-		v->step_opcode = flags_opcode(&e->ctx, EMUL_INSN_MAX);
-		return vcpu_step_begin(v, f);
-	}
+	if (f && memslot_find(&v->mmu.mmu->mem.slots, gpa_to_gfn(f->gpa)))
+		return emulation_step(e);
 	if (v->injected_ud++ < 8)
 		log_info("%s: cannot emulate %02x %02x %02x %02x on a device at rip 0x%llx: #UD", v->name,
 			 e->ctx.insn[0], e->ctx.insn[1], e->ctx.insn[2], e->ctx.insn[3],

@@ -14,6 +14,7 @@ struct emulation {
 	struct emul_ctxt ctx;
 	struct vcpu *v;
 	const struct page_fault *fault; /* what led here, or NULL */
+	enum guest_writer writer;       /* for the trackers */
 	/* Segment registers by number, as far as read; interpret.c keeps them over many instructions. */
 	struct segment segment[SEG_COUNT];
 	uint8_t segments_known;
@@ -29,6 +30,11 @@ void emulation_refresh(struct emulation *e);
 /* RFLAGS.TF was set before the instruction that was just completed: #DB if @traced. */
 enum vcpu_action emulation_completed(struct emulation *e, bool traced);
 enum vcpu_action emulation_raise(struct vcpu *v, const struct emul_exception *x);
+
+/* step.c: the hardware runs the instruction that @e could not. */
+enum vcpu_action emulation_step(const struct emulation *e);
+/* deliver.c: delivers v->event, or raises what comes of it. */
+enum vcpu_action emulation_deliver(struct emulation *e);
 
 /* Fills ctx->exception. */
 enum emul_status emulation_exception(struct emul_ctxt *ctx, enum exception_vector vector);

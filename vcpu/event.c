@@ -57,6 +57,20 @@ static bool is_fault(const struct vcpu_event *e)
 	       e->vector != EXC_MC;
 }
 
+/* A native step is over: its instruction raised the event. RF may be that of
+ * the fault which came in between. An interrupt within a
+ * repeated instruction pushes RF=1 too; that is not known any more, and at
+ * worst an instruction breakpoint is met twice. */
+void vcpu_event_interrupted(struct vcpu *v, const struct vcpu_event *e)
+{
+	if (v->stepping)
+		vcpu_step_done(v);
+	v->event = *e;
+	v->event.pending = true;
+	if (!is_fault(e))
+		v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
+}
+
 enum vcpu_action vcpu_inject(struct vcpu *v, const struct vcpu_event *e)
 {
 	enum combination c = combine(&v->event, e);
@@ -110,4 +124,12 @@ enum vcpu_action vcpu_inject_debug(struct vcpu *v, uint64_t cause)
 		v->backend->debug_regs_changed(v);
 	}
 	return vcpu_inject_exception(v, EXC_DB);
+}
+
+enum vcpu_action vcpu_insn_done(struct vcpu *v, bool traced)
+{
+	uint64_t causes = v->backend->insn_done(v) | (traced ? DR6_BS : 0);
+
+	v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
+	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;
 }

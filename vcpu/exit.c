@@ -14,18 +14,16 @@ static uint32_t low32(uint64_t v) { return (uint32_t)v; }
 /* A fault on a page that must not be touched natively. */
 static enum vcpu_action fault_emulate(struct vcpu *v, const struct page_fault *f)
 {
-	/* An event is being delivered, there is no instruction to emulate: let
-	 * the CPU deliver it on the opened page. The same during a step. */
-	if (f->implicit || v->stepping)
-		return vcpu_step_begin(v, f);
-	return vcpu_emulate(v, f);
+	/* An event is being delivered, there is no instruction to emulate. */
+	if (v->event.pending)
+		return vcpu_deliver_event(v);
+	return v->stepping ? vcpu_step_begin(v, f) : vcpu_emulate(v, f);
 }
 
 static enum vcpu_action fault_mmio(struct vcpu *v, const struct page_fault *f)
 {
-	if (f->implicit)
-		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, v->event.vector,
-				 "an event was to be delivered through device memory");
+	if (v->event.pending)
+		return vcpu_deliver_event(v);
 	if (v->stepping)
 		vcpu_step_done(v);
 	return vcpu_emulate(v, f);
@@ -37,7 +35,7 @@ enum vcpu_action vcpu_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code
 		.addr = addr,
 		.error_code = error_code,
 		.ac = v->regs.rflags & X86_EFLAGS_AC,
-		.implicit = v->event.pending,
+		.implicit = v->event.pending && !(error_code & PFERR_USER),
 	};
 
 	switch (mmu_page_fault(&v->mmu, &f)) {
@@ -113,10 +111,7 @@ enum vcpu_action vcpu_exit_msr(struct vcpu *v, bool write)
 
 enum vcpu_action vcpu_exit_hlt(struct vcpu *v)
 {
-	if (!(v->regs.rflags & X86_EFLAGS_IF))
-		return vcpu_stop(v, VCPU_STOP_HALTED, 0, "HLT with interrupts off");
-	v->halted = true;
-	return VCPU_NEXT_INSN;
+	return vcpu_halt(v) == VCPU_STOP ? VCPU_STOP : VCPU_NEXT_INSN;
 }
 
 enum vcpu_action vcpu_exit_invlpg(struct vcpu *v, gva_t addr)

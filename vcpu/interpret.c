@@ -37,14 +37,6 @@ static enum vcpu_action unknown_instruction(struct vcpu *v, const struct emul_ct
 	return vcpu_inject_exception(v, EXC_UD);
 }
 
-static enum vcpu_action halt(struct vcpu *v)
-{
-	if (!(v->regs.rflags & X86_EFLAGS_IF))
-		return vcpu_stop(v, VCPU_STOP_HALTED, 0, "HLT with interrupts off");
-	v->halted = true;
-	return VCPU_RESUME;
-}
-
 static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool traced)
 {
 	enum vcpu_action action;
@@ -56,7 +48,7 @@ static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool trace
 	if (action == VCPU_RESUME && e->ctx.debug_trap)
 		action = vcpu_inject_debug(v, e->ctx.debug_trap);
 	if (action == VCPU_RESUME && e->ctx.halted)
-		action = halt(v);
+		action = vcpu_halt(v);
 	vcpu_choose_engine(v);
 	return action;
 }
@@ -80,49 +72,6 @@ static enum vcpu_action one_instruction(struct vcpu *v, struct emulation *e)
 	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "stopped by the platform");
 }
 
-static bool is_software(const struct vcpu_event *e)
-{
-	return e->type == EVENT_SOFTWARE_INTERRUPT || e->type == EVENT_SOFTWARE_EXCEPTION;
-}
-
-/* A fault of the delivery meets the event itself, which is still pending. */
-static enum vcpu_action deliver_event(struct vcpu *v, struct emulation *e)
-{
-	const struct vcpu_event *event = &v->event;
-	const struct emul_event d = {
-		.vector = event->vector,
-		.software = is_software(event),
-		.has_error_code = event->has_error_code,
-		.error_code = event->error_code,
-	};
-
-	if (d.software || event->type == EVENT_PRIVILEGED_SOFTWARE)
-		e->ctx.regs.rip += event->insn_len;
-	switch (emul_deliver(&e->ctx, &d)) {
-	case EMUL_DONE:
-		v->event.pending = false;
-		v->regs = e->ctx.regs;
-		vcpu_choose_engine(v);
-		return VCPU_RESUME;
-	case EMUL_EXCEPTION:
-		if (e->ctx.task_switched)
-			v->regs = e->ctx.regs;
-		return emulation_raise(v, &e->ctx.exception);
-	case EMUL_UNKNOWN:
-		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, event->vector, "an event in long mode while interpreting");
-	case EMUL_STOP:
-		break;
-	}
-	return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, 0, "stopped by the platform");
-}
-
-/* An interrupt can be taken between two instructions. */
-static bool interrupt_is_due(struct vcpu *v)
-{
-	return v->regs.rflags & X86_EFLAGS_IF && !v->interrupt_shadow &&
-	       platform_interrupt_pending(v->platform, v->id);
-}
-
 enum vcpu_action vcpu_interpret(struct vcpu *v)
 {
 	enum vcpu_action action = VCPU_RESUME;
@@ -130,12 +79,12 @@ enum vcpu_action vcpu_interpret(struct vcpu *v)
 
 	begin(&e, v);
 	for (unsigned int i = 0; i < INTERPRET_BATCH || v->interrupt_shadow; i++) {
-		action = v->event.pending ? deliver_event(v, &e) : one_instruction(v, &e);
+		action = v->event.pending ? emulation_deliver(&e) : one_instruction(v, &e);
 		if (action != VCPU_RESUME || v->halted || v->stop.reason != VCPU_STOP_NONE)
 			break;
 		if (!v->interpreting && !v->interrupt_shadow)
 			break;
-		if (!v->event.pending && interrupt_is_due(v))
+		if (vcpu_interrupt_is_due(v))
 			break;
 		emulation_refresh(&e);
 	}

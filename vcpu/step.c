@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The native step: an instruction the emulator does not know, or the delivery
- * of an event, runs on the hardware while the tracked pages it touches are
- * open to this vCPU alone. Nothing else is injected meanwhile.
+ * The native step: an instruction the emulator does not know runs on the
+ * hardware while the tracked pages it touches are open to this vCPU alone.
+ * Nothing is injected meanwhile. What the instruction raises is no part of it:
+ * INT n and its kin are not stepped at all, but injected.
  */
 #include "lib/errno.h"
-#include "vcpu/vcpu.h"
+#include "vcpu/emul.h"
+
+#define OPCODE_INT3 0xCC
+#define OPCODE_INT 0xCD
+#define OPCODE_INTO 0xCE
+#define OPCODE_INT1 0xF1
+#define OPCODE_MOV_SREG 0x8E
+#define MODRM_REG(b) ((b) >> 3 & 7)
 
 enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f)
 {
@@ -24,6 +32,76 @@ enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f)
 		v->backend->single_step(v, true);
 	}
 	return VCPU_RESUME;
+}
+
+static bool is_prefix(uint8_t b, enum emul_mode mode)
+{
+	return b == 0x66 || b == 0x67 || b == 0xF0 || b == 0xF2 || b == 0xF3 || (b & 0xE7) == 0x26 ||
+	       b == 0x64 || b == 0x65 || (mode == EMUL_MODE_64 && (b & 0xF0) == 0x40);
+}
+
+/* The first byte after prefixes, and what follows it. At most 15 bytes were fetched. */
+static const uint8_t *find_opcode(const struct emul_ctxt *ctx)
+{
+	const uint8_t *at = ctx->insn;
+
+	while (at < ctx->insn + EMUL_INSN_MAX - 2 && is_prefix(*at, ctx->mode))
+		at++;
+	return at;
+}
+
+/* What a backend's step must know: it sees or sets TF, or makes a shadow. */
+static uint8_t notable(const uint8_t *opcode)
+{
+	switch (opcode[0]) {
+	case OPCODE_PUSHF:
+	case OPCODE_POPF:
+	case OPCODE_IRET:
+	case OPCODE_LOAD_SS:
+		return opcode[0];
+	case OPCODE_MOV_SREG:
+		return MODRM_REG(opcode[1]) == SEG_SS ? OPCODE_LOAD_SS : 0;
+	default:
+		return 0;
+	}
+}
+
+/* An instruction that is nothing but an event. In virtual-8086 mode there is
+ * more to it. */
+static bool is_event(const struct emul_ctxt *ctx, const uint8_t *opcode, struct vcpu_event *e)
+{
+	*e = (struct vcpu_event){ .type = EVENT_SOFTWARE_EXCEPTION, .insn_len = ctx->insn_len };
+	if (!ctx->insn_len || ctx->regs.rflags & X86_EFLAGS_VM)
+		return false;
+	switch (opcode[0]) {
+	case OPCODE_INT3:
+		e->vector = EXC_BP;
+		return true;
+	case OPCODE_INTO:
+		e->vector = EXC_OF;
+		return ctx->mode != EMUL_MODE_64 && ctx->regs.rflags & X86_EFLAGS_OF;
+	case OPCODE_INT:
+		e->type = EVENT_SOFTWARE_INTERRUPT;
+		e->vector = opcode[1];
+		return true;
+	case OPCODE_INT1:
+		e->type = EVENT_PRIVILEGED_SOFTWARE;
+		e->vector = EXC_DB;
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum vcpu_action emulation_step(const struct emulation *e)
+{
+	const uint8_t *opcode = find_opcode(&e->ctx);
+	struct vcpu_event event;
+
+	if (is_event(&e->ctx, opcode, &event))
+		return vcpu_inject(e->v, &event);
+	e->v->step_opcode = notable(opcode);
+	return vcpu_step_begin(e->v, e->fault);
 }
 
 void vcpu_step_done(struct vcpu *v)

@@ -101,6 +101,7 @@ int vcpu_reset(struct vcpu *v, const struct vcpu_state *s)
 	v->event = (struct vcpu_event){ 0 };
 	v->stop = (struct vcpu_stop){ 0 };
 	v->halted = false;
+	v->nmi_pending = false;
 	v->interrupt_shadow = false;
 	v->tlb_flush = true;
 	for (int i = 0; i < SEG_COUNT; i++)
@@ -161,47 +162,13 @@ bool vcpu_in_64bit_mode(struct vcpu *v)
 /* The only place where rip moves past an instruction that exited. */
 static enum vcpu_action skip_insn(struct vcpu *v)
 {
-	bool traced = v->regs.rflags & X86_EFLAGS_TF && !v->stepping;
-
 	v->regs.rip += v->backend->insn_len(v);
 	/* Outside 64-bit mode rip wraps at 4 GiB. */
 	if (v->regs.rip >> 32 && !vcpu_in_64bit_mode(v))
 		v->regs.rip = (uint32_t)v->regs.rip;
-	v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
-	v->backend->insn_done(v);
 	if (v->stepping)
-		vcpu_step_done(v);
-	return traced ? vcpu_inject_debug(v, DR6_BS) : VCPU_RESUME;
-}
-
-/* Takes a pending external interrupt if the guest can, or asks to be told
- * when it can. Nothing is added to an event on its way, nor to a step. */
-static void queue_interrupt(struct vcpu *v)
-{
-	bool pending = !v->stepping && platform_interrupt_pending(v->platform, v->id);
-	bool take = pending && !v->event.pending && !v->interrupt_shadow && v->backend->interrupts_open(v);
-	bool window = pending && !take;
-
-	if (take) {
-		int vector = platform_interrupt_ack(v->platform, v->id);
-
-		if (vector >= 0)
-			v->event = (struct vcpu_event){ .pending = true,
-							.vector = (uint8_t)vector,
-							.type = EVENT_EXTERNAL };
-	}
-	if (window != v->window) {
-		v->window = window;
-		v->backend->interrupt_window(v, window);
-	}
-}
-
-/* A halted vCPU wakes for an interrupt only; its IF was on when it halted. */
-static bool still_halted(struct vcpu *v)
-{
-	if (v->halted && (v->event.pending || platform_interrupt_pending(v->platform, v->id)))
-		v->halted = false;
-	return v->halted;
+		vcpu_step_done(v); /* TF is the guest's again */
+	return vcpu_insn_done(v, v->regs.rflags & X86_EFLAGS_TF);
 }
 
 static enum vcpu_action run_natively(struct vcpu *v)
@@ -219,9 +186,9 @@ enum vcpu_action vcpu_run_once(struct vcpu *v)
 
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;
-	if (v->halted && still_halted(v))
+	if (vcpu_is_asleep(v))
 		return VCPU_YIELD;
-	queue_interrupt(v);
+	vcpu_queue_interrupts(v);
 	action = v->interpreting ? vcpu_interpret(v) : run_natively(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;

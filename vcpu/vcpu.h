@@ -43,7 +43,7 @@ enum vcpu_stop_reason {
 	VCPU_STOP_INVALID_STATE, /* VM entry refused, or would be */
 	VCPU_STOP_UNSUPPORTED,   /* the guest entered a state we cannot run (real mode, ...) */
 	VCPU_STOP_NO_MEMORY,     /* shadow quota cannot hold one path */
-	VCPU_STOP_HALTED,        /* HLT with interrupts off: nothing can wake it */
+	VCPU_STOP_HALTED,        /* HLT with interrupts off and no NMI to come: nothing can wake it */
 	VCPU_STOP_KILLED,        /* by the person at the console */
 };
 
@@ -91,17 +91,23 @@ struct vcpu_backend {
 	enum vcpu_action (*run)(struct vcpu *v);
 	/* Length of the instruction that exited. */
 	unsigned int (*insn_len)(struct vcpu *v);
-	/* The instruction at rip was completed by us: ends its interrupt shadow. */
-	void (*insn_done)(struct vcpu *v);
+	/* The instruction at rip was completed by us: ends its interrupt shadow.
+	 * The debug traps, bits of DR6, that a MOV SS before it has held back. */
+	uint64_t (*insn_done)(struct vcpu *v);
 
 	/* Would the hardware accept the segment registers, RFLAGS and mode that
 	 * @v has now? PE is set. */
 	bool (*can_run)(struct vcpu *v);
-	/* Could an external interrupt be taken now? */
+	/* Could an external interrupt be taken now, or an NMI? */
 	bool (*interrupts_open)(struct vcpu *v);
-	/* Exit as soon as it could / no longer. */
-	void (*interrupt_window)(struct vcpu *v, bool on);
-	/* Run one instruction, or deliver v->event, then call vcpu_step_done(). */
+	bool (*nmi_open)(struct vcpu *v);
+	/* v->window, v->nmi_window changed: exit as soon as it could, or do not. */
+	void (*windows_changed)(struct vcpu *v);
+	/* NMIs are blocked from the delivery of one until an IRET. The hardware
+	 * keeps account of it; this is for what is done in its place. */
+	bool (*nmi_blocked)(struct vcpu *v);
+	void (*set_nmi_blocked)(struct vcpu *v, bool blocked);
+	/* Run one instruction, then call vcpu_step_done(). */
 	void (*single_step)(struct vcpu *v, bool on);
 
 	void (*get_segment)(struct vcpu *v, enum segment_register s, struct segment *out);
@@ -141,20 +147,23 @@ struct vcpu {
 	struct cpuid_policy cpuid;
 	struct vcpu_msrs msrs;
 	struct vcpu_event event;   /* to be injected at the next entry */
-	bool halted;               /* HLT: sleeps until an interrupt */
+	bool halted;               /* HLT: sleeps until an interrupt or an NMI */
+	bool nmi_wakes;            /* NMIs were not blocked when it halted */
+	bool nmi_pending;          /* one is to be taken: no more than one can wait */
 	bool interpreting;         /* the hardware cannot run this state: see interpret.c */
 	bool interrupt_shadow;     /* of an interpreted instruction */
 	bool tlb_flush;            /* flush before the next entry */
 	bool stepping;             /* a native step is under way */
-	bool window;               /* an interrupt window was asked for */
+	bool window, nmi_window;   /* were asked for */
 	bool intercept_invlpg;     /* the MMU wants to see INVLPG; before create() */
-	uint8_t step_opcode;       /* OPCODE_PUSHF, _POPF, _IRET being stepped; 0: another */
+	uint8_t step_opcode;       /* being stepped, if it is one of OPCODE_ below; 0: another */
 	int64_t tsc_offset;        /* guest TSC = host TSC + offset */
 	uint64_t tsc_hz;
 	struct vcpu_stop stop;
 	uint64_t exits;            /* all of them; the backend counts by reason */
 	uint64_t emulated, stepped, injected_ud; /* instructions: emulated, run natively, refused */
 	uint64_t interpreted;      /* of those emulated, for want of hardware that runs them */
+	uint64_t delivered;        /* events, in software */
 };
 
 struct vcpu_config {
@@ -186,8 +195,8 @@ struct vcpu_state {
  * CPU can have together; -ENOMEM: the shadow quota. */
 must_check int vcpu_reset(struct vcpu *v, const struct vcpu_state *s);
 
-/* Injects a pending interrupt if the guest can take it, enters once, handles
- * the exit. @v is loaded. Never returns VCPU_NEXT_INSN. VCPU_YIELD at once
+/* Injects a pending NMI or interrupt if the guest can take it, enters once,
+ * handles the exit. @v is loaded. Never returns VCPU_NEXT_INSN. VCPU_YIELD at once
  * when @v is halted and nothing woke it. */
 enum vcpu_action vcpu_run_once(struct vcpu *v);
 
@@ -214,6 +223,28 @@ enum vcpu_action vcpu_inject_error(struct vcpu *v, enum exception_vector vector,
 enum vcpu_action vcpu_inject_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code);
 /* #DB: @cause are the bits to set in DR6. */
 enum vcpu_action vcpu_inject_debug(struct vcpu *v, uint64_t cause);
+/* An instruction was completed in the hardware's place, rip is behind it. @traced:
+ * RFLAGS.TF was set before it. Raises the debug traps that are due. */
+enum vcpu_action vcpu_insn_done(struct vcpu *v, bool traced);
+/* For a backend: this exit interrupted the delivery of @e, which is to be
+ * delivered again. */
+void vcpu_event_interrupted(struct vcpu *v, const struct vcpu_event *e);
+/* Delivers v->event in software (deliver.c). A fault of the delivery is
+ * injected by the same rules. */
+enum vcpu_action vcpu_deliver_event(struct vcpu *v);
+
+/*
+ * What comes from outside (interrupt.c). vcpu_queue_interrupts() puts a pending
+ * NMI or interrupt into v->event if the guest can take it, or asks to be told
+ * when it can; nothing is added to an event on its way, nor to a step.
+ */
+void vcpu_queue_interrupts(struct vcpu *v);
+/* Would it put one there now? For an engine without windows. */
+bool vcpu_interrupt_is_due(struct vcpu *v);
+/* HLT was executed: VCPU_RESUME, or VCPU_STOP if nothing can wake it. */
+enum vcpu_action vcpu_halt(struct vcpu *v);
+/* Halted, and nothing has woken it. @v need not be loaded. */
+bool vcpu_is_asleep(struct vcpu *v);
 
 /*
  * Exits that mean the same everywhere (exit.c, emul.c, dr.c). The backend has
@@ -268,5 +299,6 @@ void vcpu_write_dr(struct vcpu *v, unsigned int nr, uint64_t val);
 #define OPCODE_PUSHF 0x9C
 #define OPCODE_POPF 0x9D
 #define OPCODE_IRET 0xCF
+#define OPCODE_LOAD_SS 0x17 /* MOV too */
 
 #endif

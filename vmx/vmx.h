@@ -58,7 +58,11 @@ struct vmx_vcpu {
 	uint32_t exit_reason;          /* of the last exit, basic */
 	enum vmx_step step;
 	bool step_done;                /* the stepped instruction was completed */
-	bool guest_tf;                 /* VMX_STEP_TF: the guest's own TF */
+	uint64_t step_rip;             /* where it began */
+	uint32_t step_shadow;          /* the guest's interrupt shadow then */
+	uint64_t step_held;            /* VMX_STEP_TF: debug traps that waited behind it, */
+	bool guest_tf;                 /* and the guest's own TF */
+	bool nmi_blocked;              /* without virtual NMIs: since one was injected */
 
 	/* Hardware state while the vCPU is not loaded. */
 	uint64_t cr2, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
@@ -94,13 +98,36 @@ const char *vmx_exit_name(uint32_t reason);
 
 /* vmx_step.c */
 void vmx_single_step(struct vcpu *v, bool on);
-must_check bool vmx_step_arm(struct vcpu *v);
+/* Before each entry of a step. */
+void vmx_step_enter(struct vcpu *v);
+/* After an exit that does not end a step by itself: is it over all the same? */
+void vmx_step_check(struct vcpu *v);
+/* The exit that ends a step. / A #DB during one: what of @causes is the guest's. */
+enum vcpu_action vmx_step_exit(struct vcpu *v);
+must_check uint64_t vmx_step_trap(struct vcpu *v, uint64_t causes);
+
+/* vmx_event.c */
+#define INTERRUPTIBILITY_STI (1u << 0)
+#define INTERRUPTIBILITY_MOV_SS (1u << 1)
+#define INTERRUPTIBILITY_NMI (1u << 3)
+uint64_t vmx_insn_done(struct vcpu *v);
+bool vmx_interrupts_open(struct vcpu *v);
+bool vmx_nmi_open(struct vcpu *v);
+void vmx_windows_changed(struct vcpu *v);
+bool vmx_nmi_blocked(struct vcpu *v);
+void vmx_set_nmi_blocked(struct vcpu *v, bool blocked);
+/* After an exit: without virtual NMIs an injected one blocks those of the machine. */
+void vmx_unblock_host_nmis(struct vcpu *v);
+/* v->event goes into the VMCS. */
+void vmx_write_event(struct vcpu *v);
+#define PENDING_DEBUG_ENABLED (1ull << 12) /* one of the breakpoints hit was enabled */
+/* Debug traps that wait, as bits of DR6: they wait no longer. */
+uint64_t vmx_take_pending_debug(void);
 
 /* vmx_vcpu.c */
 unsigned int vmx_insn_len(struct vcpu *v);
 void vmx_set_proc_control(struct vmx_vcpu *x, uint32_t bit, bool on);
 void vmx_set_exception_bitmap(bool all);
-void vmx_clear_interrupt_shadow(void);
 /* Brings the bits of CR0 and CR4 that the guest changes without an exit into
  * v->mmu.paging. */
 void vmx_sync_cr(struct vcpu *v);

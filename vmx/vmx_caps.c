@@ -172,8 +172,11 @@ static void combine_features(struct vmx_caps *caps, const struct vmx_cap_msrs *m
 	caps->has.vpid &= (ept_vpid & EPT_VPID_INVVPID) && (ept_vpid & EPT_VPID_INVVPID_SINGLE_CONTEXT);
 	if (caps->has.vpid)
 		caps->control[VMX_PROC2] |= PROC2_ENABLE_VPID;
-	/* NMI-window exiting is only defined together with virtual NMIs. */
-	caps->has.nmi_window &= caps->has.virtual_nmis;
+	/* Virtual NMIs, and to be told when they are not blocked: both or none. */
+	caps->has.virtual_nmis &= caps->has.nmi_window;
+	caps->has.nmi_window = caps->has.virtual_nmis;
+	if (!caps->has.virtual_nmis)
+		caps->control[VMX_PIN] &= ~PIN_VIRTUAL_NMIS;
 }
 
 int vmx_caps_compute(struct vmx_caps *caps, const struct vmx_cap_msrs *m)

@@ -19,10 +19,8 @@
 #define INTERRUPTION_NMI_UNBLOCKED (1u << 12) /* by an IRET that then faulted */
 #define INTERRUPTION_VALID (1u << 31)
 #define TYPE_NMI 2
-#define INTERRUPTIBILITY_NMI (1u << 3)
 
 #define DEBUG_CAUSES 0x600Full /* B0-B3, BD, BS */
-#define DEBUG_BS (1ull << 14)
 
 typedef enum vcpu_action exit_handler(struct vcpu *v);
 
@@ -59,54 +57,43 @@ static struct vcpu_event event_from(uint32_t info, uint32_t error_code)
 static void requeue_event(struct vcpu *v)
 {
 	uint32_t info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	struct vcpu_event e;
 
 	v->event.pending = false;
-	if (info & INTERRUPTION_VALID)
-		v->event = event_from(info, info & INTERRUPTION_ERROR_CODE
-						    ? vmcs_read32(VMCS_IDT_VECTORING_ERROR_CODE) : 0);
+	if (!(info & INTERRUPTION_VALID))
+		return;
+	e = event_from(info, info & INTERRUPTION_ERROR_CODE ? vmcs_read32(VMCS_IDT_VECTORING_ERROR_CODE) : 0);
+	vcpu_event_interrupted(v, &e);
 }
 
-static enum vcpu_action on_debug_exception(struct vcpu *v)
+/* INT1 is no #DB: DR6 and DR7 do not know of it. */
+static enum vcpu_action on_debug_exception(struct vcpu *v, uint32_t info)
 {
-	struct vmx_vcpu *x = vmx_of(v);
 	uint64_t causes = qualification() & DEBUG_CAUSES;
+	struct vcpu_event e = event_from(info, 0);
 
-	vmx_clear_interrupt_shadow();
-	if (x->step == VMX_STEP_TF && causes & DEBUG_BS) {
-		if (!x->guest_tf)
-			causes &= ~DEBUG_BS;
-		x->step_done = true;
-		vcpu_step_done(v);
-		if (!causes)
-			return VCPU_RESUME;
-	}
-	return vcpu_inject_debug(v, causes);
+	if (e.type == EVENT_PRIVILEGED_SOFTWARE)
+		return vcpu_inject(v, &e);
+	if (v->stepping)
+		causes = vmx_step_trap(v, causes);
+	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;
 }
 
-/* An IRET that faults has ended the blocking of NMIs: it will run again. */
-static void restore_nmi_blocking(const struct vcpu *v, uint32_t info)
+static enum vcpu_action handle_exception(struct vcpu *v, uint32_t info)
 {
-	if (info & INTERRUPTION_NMI_UNBLOCKED && !v->event.pending && (info & INTERRUPTION_VECTOR) != EXC_DF)
-		vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY,
-			     vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
-}
-
-static enum vcpu_action on_exception(struct vcpu *v)
-{
-	uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
 	uint32_t error_code = info & INTERRUPTION_ERROR_CODE ? vmcs_read32(VMCS_EXIT_INTERRUPTION_ERROR_CODE) : 0;
 	struct vcpu_event e;
 
-	restore_nmi_blocking(v, info);
 	if (INTERRUPTION_TYPE(info) == TYPE_NMI) { /* the host's */
 		asm volatile("int $2");
 		return VCPU_RESUME;
 	}
+	if ((info & INTERRUPTION_VECTOR) == EXC_DB)
+		return on_debug_exception(v, info);
+	vmx_step_check(v);
 	switch (info & INTERRUPTION_VECTOR) {
 	case EXC_PF:
 		return vcpu_page_fault(v, gva(qualification()), error_code);
-	case EXC_DB:
-		return on_debug_exception(v);
 	case EXC_MC: /* the machine's own, not the guest's business */
 		asm volatile("int $18");
 		return VCPU_RESUME;
@@ -115,24 +102,37 @@ static enum vcpu_action on_exception(struct vcpu *v)
 	return vcpu_inject(v, &e);
 }
 
+/* An IRET that faults has ended the blocking of NMIs all the same, unless the
+ * fault was not the guest's and it runs again. */
+static enum vcpu_action on_exception(struct vcpu *v)
+{
+	uint32_t info = vmcs_read32(VMCS_EXIT_INTERRUPTION_INFO);
+	bool by_iret = info & INTERRUPTION_NMI_UNBLOCKED && !v->event.pending &&
+		       (info & INTERRUPTION_VECTOR) != EXC_DF;
+	enum vcpu_action action = handle_exception(v, info);
+
+	if (by_iret && !v->event.pending)
+		vmx_set_nmi_blocked(v, true);
+	return action;
+}
+
 static enum vcpu_action on_external_interrupt(struct vcpu *v)
 {
 	cpu_interrupt_gap();
 	return VCPU_YIELD;
 }
 
-static enum vcpu_action on_interrupt_window(struct vcpu *v)
+/* Whatever waits is looked at anew before the next entry. */
+static enum vcpu_action on_window(struct vcpu *v)
 {
-	v->window = false;
-	vmx_set_proc_control(vmx_of(v), PROC_INTERRUPT_WINDOW_EXITING, false);
+	v->window = v->nmi_window = false;
+	vmx_windows_changed(v);
 	return VCPU_RESUME;
 }
 
-static enum vcpu_action on_step_over(struct vcpu *v)
+static enum vcpu_action on_nmi_window(struct vcpu *v)
 {
-	vmx_of(v)->step_done = true;
-	vcpu_step_done(v);
-	return VCPU_RESUME;
+	return vmx_of(v)->step == VMX_STEP_NMI_WINDOW ? vmx_step_exit(v) : on_window(v);
 }
 
 static enum vcpu_action on_triple_fault(struct vcpu *v)
@@ -209,6 +209,14 @@ static enum vcpu_action on_msr_write(struct vcpu *v)
 
 static enum vcpu_action on_invlpg(struct vcpu *v) { return vcpu_exit_invlpg(v, gva(qualification())); }
 
+/* Who halts has returned from its NMI, as far as can be known without virtual NMIs. */
+static enum vcpu_action on_hlt(struct vcpu *v)
+{
+	if (!vmx_cpu.caps.has.virtual_nmis)
+		vmx_set_nmi_blocked(v, false);
+	return vcpu_exit_hlt(v);
+}
+
 /* Nothing a guest has in the caches is lost, and no device reads behind them. */
 static enum vcpu_action on_cache_flush(struct vcpu *v) { return VCPU_NEXT_INSN; }
 
@@ -242,12 +250,12 @@ static exit_handler *const handlers[VMX_EXIT_REASONS_MAX] = {
 	[EXIT_REASON_EXCEPTION_NMI] = on_exception,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = on_external_interrupt,
 	[EXIT_REASON_TRIPLE_FAULT] = on_triple_fault,
-	[EXIT_REASON_INTERRUPT_WINDOW] = on_interrupt_window,
-	[EXIT_REASON_NMI_WINDOW] = on_step_over,
+	[EXIT_REASON_INTERRUPT_WINDOW] = on_window,
+	[EXIT_REASON_NMI_WINDOW] = on_nmi_window,
 	[EXIT_REASON_TASK_SWITCH] = on_task_switch,
 	[EXIT_REASON_CPUID] = vcpu_exit_cpuid,
 	[EXIT_REASON_GETSEC] = on_undefined,
-	[EXIT_REASON_HLT] = vcpu_exit_hlt,
+	[EXIT_REASON_HLT] = on_hlt,
 	[EXIT_REASON_INVD] = on_cache_flush,
 	[EXIT_REASON_INVLPG] = on_invlpg,
 	[EXIT_REASON_RDPMC] = on_rdpmc,
@@ -270,7 +278,7 @@ static exit_handler *const handlers[VMX_EXIT_REASONS_MAX] = {
 	[EXIT_REASON_MSR_LOAD_FAIL] = on_entry_failure,
 	[EXIT_REASON_MCE_DURING_VMENTRY] = on_entry_failure,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = on_undefined,
-	[EXIT_REASON_MONITOR_TRAP_FLAG] = on_step_over,
+	[EXIT_REASON_MONITOR_TRAP_FLAG] = vmx_step_exit,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = on_undefined,
 	[EXIT_REASON_INVEPT] = on_undefined,
 	[EXIT_REASON_INVVPID] = on_undefined,
@@ -302,16 +310,26 @@ static enum vcpu_action unhandled(struct vcpu *v, uint32_t reason)
 	return vcpu_stop(v, VCPU_STOP_UNHANDLED_EXIT, reason, vmx_exit_name(reason));
 }
 
+/* Or may: of exceptions only #DB does. */
+static bool ends_step(uint32_t reason)
+{
+	return reason == EXIT_REASON_MONITOR_TRAP_FLAG || reason == EXIT_REASON_NMI_WINDOW ||
+	       reason == EXIT_REASON_EXCEPTION_NMI;
+}
+
 enum vcpu_action vmx_exit_handle(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
 	uint32_t reason = vmcs_read32(VMCS_EXIT_REASON) & EXIT_REASON_MASK;
 
 	x->exit_reason = reason;
+	vmx_unblock_host_nmis(v);
 	requeue_event(v);
 	if (reason >= VMX_EXIT_REASONS_MAX || !handlers[reason] || reason == vmx_cpu.refused_exit)
 		return unhandled(v, reason);
 	x->exits[reason]++;
+	if (!ends_step(reason))
+		vmx_step_check(v);
 	return handlers[reason](v);
 }
 
@@ -319,9 +337,9 @@ void vmx_log_exits(const struct vcpu *v)
 {
 	const struct vmx_vcpu *x = vmx_of(v);
 
-	log_info("%s: %llu VM exits, %llu instructions emulated, %llu of them interpreted, %llu stepped", v->name,
-		 (unsigned long long)v->exits, (unsigned long long)v->emulated, (unsigned long long)v->interpreted,
-		 (unsigned long long)v->stepped);
+	log_info("%s: %llu VM exits, %llu instructions emulated, %llu of them interpreted, %llu stepped, %llu events delivered",
+		 v->name, (unsigned long long)v->exits, (unsigned long long)v->emulated,
+		 (unsigned long long)v->interpreted, (unsigned long long)v->stepped, (unsigned long long)v->delivered);
 	for (uint32_t i = 0; i < VMX_EXIT_REASONS_MAX; i++)
 		if (x->exits[i])
 			log_info("  %-24s %12llu", vmx_exit_name(i), (unsigned long long)x->exits[i]);

@@ -18,12 +18,6 @@
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
-#define INTERRUPTIBILITY_STI (1u << 0)
-#define INTERRUPTIBILITY_MOV_SS (1u << 1)
-#define INTERRUPTION_VALID (1u << 31)
-#define INTERRUPTION_ERROR_CODE (1u << 11)
-#define INTERRUPTION_TYPE_SHIFT 8
-
 /* CR0 and CR4 bits that a guest may change without an exit. */
 #define CR0_GUEST_OWNED (X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM)
 #define CR4_GUEST_OWNED (X86_CR4_TSD | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
@@ -65,15 +59,6 @@ void vmx_set_proc_control(struct vmx_vcpu *x, uint32_t bit, bool on)
 void vmx_set_exception_bitmap(bool all)
 {
 	vmcs_write32(VMCS_EXCEPTION_BITMAP, all ? UINT32_MAX : EXCEPTIONS_ALWAYS);
-}
-
-void vmx_clear_interrupt_shadow(void)
-{
-	uint32_t val = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
-
-	if (val & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
-		vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY,
-			     val & ~(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }
 
 static void write_controls(struct vcpu *v, struct vmx_vcpu *x)
@@ -474,38 +459,7 @@ static void vmx_destroy(struct vcpu *v)
 
 /* ---- run ------------------------------------------------------------------- */
 
-static bool vmx_interrupts_open(struct vcpu *v)
-{
-	return v->regs.rflags & X86_EFLAGS_IF &&
-	       !(vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY) & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-}
-
-static void vmx_interrupt_window(struct vcpu *v, bool on)
-{
-	vmx_set_proc_control(vmx_of(v), PROC_INTERRUPT_WINDOW_EXITING, on);
-}
-
 unsigned int vmx_insn_len(struct vcpu *v) { return vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH); }
-static void vmx_insn_done(struct vcpu *v) { vmx_clear_interrupt_shadow(); }
-
-/* SDM vol. 3, "VM-Entry Interruption-Information Field": its types. */
-static const uint8_t interruption_type[] = {
-	[EVENT_EXTERNAL] = 0,	       [EVENT_NMI] = 2,			[EVENT_HARDWARE_EXCEPTION] = 3,
-	[EVENT_SOFTWARE_INTERRUPT] = 4, [EVENT_PRIVILEGED_SOFTWARE] = 5, [EVENT_SOFTWARE_EXCEPTION] = 6,
-};
-
-static void write_event(const struct vcpu_event *e)
-{
-	uint32_t info = INTERRUPTION_VALID | e->vector | (uint32_t)interruption_type[e->type] << INTERRUPTION_TYPE_SHIFT;
-
-	if (e->has_error_code) {
-		info |= INTERRUPTION_ERROR_CODE;
-		vmcs_write32(VMCS_ENTRY_ERROR_CODE, e->error_code);
-	}
-	if (e->type >= EVENT_SOFTWARE_INTERRUPT)
-		vmcs_write32(VMCS_ENTRY_INSTRUCTION_LENGTH, e->insn_len);
-	vmcs_write32(VMCS_ENTRY_INTERRUPTION_INFO, info);
-}
 
 /* What changed since the last exit goes into the VMCS. */
 static void write_entry_state(struct vcpu *v, struct vmx_vcpu *x)
@@ -527,7 +481,7 @@ static void write_entry_state(struct vcpu *v, struct vmx_vcpu *x)
 			vmcs_note_failure(VMCS_VPID, true);
 	}
 	if (v->event.pending)
-		write_event(&v->event);
+		vmx_write_event(v);
 }
 
 static void read_exit_state(struct vcpu *v, struct vmx_vcpu *x)
@@ -554,9 +508,8 @@ static enum vcpu_action vmx_run(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 	int how;
 
-	if (v->stepping && !vmx_step_arm(v))
-		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, v->event.vector,
-				 "an event was to be delivered through a tracked page: needs MTF or virtual NMIs");
+	if (v->stepping)
+		vmx_step_enter(v);
 	write_entry_state(v, x);
 	if (vmx_cpu.debug || !x->launched) {
 		const char *check = vmx_check_current(v);
@@ -585,7 +538,10 @@ struct vcpu_backend vmx_backend = {
 	.insn_done = vmx_insn_done,
 	.can_run = vmx_can_run,
 	.interrupts_open = vmx_interrupts_open,
-	.interrupt_window = vmx_interrupt_window,
+	.nmi_open = vmx_nmi_open,
+	.windows_changed = vmx_windows_changed,
+	.nmi_blocked = vmx_nmi_blocked,
+	.set_nmi_blocked = vmx_set_nmi_blocked,
 	.single_step = vmx_single_step,
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,

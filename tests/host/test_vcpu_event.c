@@ -173,6 +173,168 @@ static void halt_with_interrupts_off_ends_the_vm(void **state)
 	assert_int_equal(f.vcpu.exits, 1);
 }
 
+/* ---- NMIs ---------------------------------------------------------------------- */
+
+/* The vCPU sends itself one, by the xAPIC page. */
+static void raise_nmi(void)
+{
+	platform_mmio_write(&f.platform, 0, gpa(LAPIC_DEFAULT_BASE + 0x300), 4, 0x4400);
+}
+
+static void ioapic(uint32_t reg, uint32_t val)
+{
+	platform_mmio_write(&f.platform, 0, gpa(IOAPIC_DEFAULT_BASE), 4, reg);
+	platform_mmio_write(&f.platform, 0, gpa(IOAPIC_DEFAULT_BASE + 0x10), 4, val);
+}
+
+static void assert_entered_with_nmi(void)
+{
+	assert_true(f.entered_with.pending);
+	assert_int_equal(f.entered_with.vector, EXC_NMI);
+	assert_int_equal(f.entered_with.type, EVENT_NMI);
+	assert_false(f.entered_with.has_error_code);
+}
+
+static void an_nmi_is_taken_whatever_if_is(void **state)
+{
+	f.run = nothing;
+	raise_nmi();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+	assert_false(f.nmi_window);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+}
+
+/* One is taken and one waits: the third is the second. */
+static void a_second_nmi_waits_and_a_third_is_lost(void **state)
+{
+	f.run = nothing;
+	raise_nmi();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_true(f.nmi_blocked);
+	for (int i = 0; i < 2; i++) {
+		raise_nmi();
+		assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+		assert_false(f.entered_with.pending);
+		assert_true(f.nmi_window);
+	}
+	f.nmi_blocked = false; /* IRET */
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+	assert_false(f.nmi_window);
+	f.nmi_blocked = false;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+}
+
+static void an_nmi_waits_for_a_shadow_an_event_and_a_step(void **state)
+{
+	f.run = nothing;
+	raise_nmi();
+	f.shadow = true;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+	assert_true(f.nmi_window);
+	f.shadow = false;
+	f.vcpu.interrupt_shadow = true;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+	f.vcpu.interrupt_shadow = false;
+	f.vcpu.stepping = true;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_false(f.entered_with.pending);
+	assert_false(f.nmi_window);
+	vcpu_step_done(&f.vcpu);
+	on_its_way(EVENT_HARDWARE_EXCEPTION, EXC_UD);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.entered_with.vector, EXC_UD);
+	assert_true(f.nmi_window);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+}
+
+static void an_nmi_goes_before_an_interrupt(void **state)
+{
+	f.run = nothing;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	raise_interrupt();
+	raise_nmi();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+	assert_true(f.window);
+	assert_true(platform_interrupt_pending(&f.platform, 0));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.entered_with.vector, 0x41);
+}
+
+/* An NMI that is there wakes it; so does one that a device may send. */
+static void an_nmi_wakes_with_interrupts_off(void **state)
+{
+	f.run = halts;
+	f.vcpu.nmi_pending = true;
+	f.nmi_blocked = true; /* in the handler of one there is no waking */
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+
+	f.vcpu.stop = (struct vcpu_stop){ 0 };
+	f.nmi_blocked = false;
+	f.vcpu.nmi_pending = false;
+	ioapic(0x14, 0x400);
+	raise_interrupt();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_true(f.vcpu.halted);
+	assert_true(vcpu_is_asleep(&f.vcpu)); /* IF is clear */
+	f.run = nothing;
+	raise_nmi();
+	assert_false(vcpu_is_asleep(&f.vcpu));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+}
+
+/* Sent by the instruction before: taken behind the HLT. */
+static void an_nmi_that_is_there_wakes_at_once(void **state)
+{
+	f.run = halts;
+	f.shadow = true;
+	raise_nmi();
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_NONE);
+	f.run = nothing;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_entered_with_nmi();
+	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + 2);
+}
+
+static void blocked_nmis_do_not_wake(void **state)
+{
+	f.run = halts;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	f.nmi_blocked = true;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	raise_nmi();
+	assert_true(vcpu_is_asleep(&f.vcpu));
+	raise_interrupt();
+	assert_false(vcpu_is_asleep(&f.vcpu));
+}
+
+/* ---- completed instructions ---------------------------------------------------- */
+
+/* A trap that MOV SS held back comes with that of the instruction behind it. */
+static void held_traps_come_with_the_next(void **state)
+{
+	f.run = skips;
+	f.shadow = true;
+	f.held_debug = 2;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.event.vector, EXC_DB);
+	assert_int_equal(f.vcpu.dr[6], 0xFFFF0FF2);
+	f.shadow = true;
+	f.held_debug = 1;
+	f.vcpu.regs.rflags |= X86_EFLAGS_TF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.dr[6] & 0x400F, 0x4001 | (f.vcpu.dr[6] & 2));
+}
+
 static void a_skipped_instruction_ends_its_shadow_and_traps(void **state)
 {
 	f.run = skips;
@@ -213,6 +375,14 @@ int main(void)
 		TEST(nothing_is_injected_into_a_step),
 		TEST(halt_sleeps_until_an_interrupt),
 		TEST(halt_with_interrupts_off_ends_the_vm),
+		TEST(an_nmi_is_taken_whatever_if_is),
+		TEST(a_second_nmi_waits_and_a_third_is_lost),
+		TEST(an_nmi_waits_for_a_shadow_an_event_and_a_step),
+		TEST(an_nmi_goes_before_an_interrupt),
+		TEST(an_nmi_wakes_with_interrupts_off),
+		TEST(an_nmi_that_is_there_wakes_at_once),
+		TEST(blocked_nmis_do_not_wake),
+		TEST(held_traps_come_with_the_next),
 		TEST(a_skipped_instruction_ends_its_shadow_and_traps),
 		TEST(rip_wraps_outside_64_bit_mode),
 	};

@@ -167,27 +167,6 @@ static void a_fault_ends_the_step(void **state)
 	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
 }
 
-static void lesson_11_event_delivery_is_not_an_instruction(void **state)
-{
-	CODE(MOV_STORE_64);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
-	f.vcpu.event = (struct vcpu_event){ .pending = true, .vector = 0x30, .type = EVENT_EXTERNAL };
-	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA), PFERR_WRITE), VCPU_RESUME);
-	assert_int_equal(f.vcpu.emulated, 0);
-	assert_true(f.vcpu.stepping);
-	assert_true(f.vcpu.event.pending); /* delivered again, on the opened page */
-	vcpu_step_done(&f.vcpu);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
-}
-
-static void event_delivery_through_a_device_ends_the_vm(void **state)
-{
-	fake_map(&f, DATA, LAPIC_DEFAULT_BASE, PTE_RW);
-	f.vcpu.event = (struct vcpu_event){ .pending = true, .vector = 0x30, .type = EVENT_EXTERNAL };
-	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA), PFERR_WRITE), VCPU_STOP);
-	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_UNSUPPORTED);
-}
-
 static void unknown_on_a_device_is_undefined(void **state)
 {
 	CODE(UNKNOWN_STORE);
@@ -341,8 +320,6 @@ int main(void)
 		TEST(user_code_faults_as_user),
 		TEST(lesson_11_what_is_not_emulated_is_stepped),
 		TEST(a_fault_ends_the_step),
-		TEST(lesson_11_event_delivery_is_not_an_instruction),
-		TEST(event_delivery_through_a_device_ends_the_vm),
 		TEST(unknown_on_a_device_is_undefined),
 		TEST(pushf_hides_the_flag_of_the_step),
 		TEST(port_reads_merge_into_rax),

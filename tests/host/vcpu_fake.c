@@ -82,16 +82,22 @@ static enum vcpu_action fake_run(struct vcpu *v)
 	struct fake_vm *f = of(v);
 
 	f->entered_with = v->event;
+	if (v->event.pending && v->event.type == EVENT_NMI)
+		f->nmi_blocked = true;
 	v->event.pending = false;
 	return f->run(f);
 }
 
 static unsigned int fake_insn_len(struct vcpu *v) { return of(v)->insn_len; }
 
-static void fake_insn_done(struct vcpu *v)
+static uint64_t fake_insn_done(struct vcpu *v)
 {
+	uint64_t held = of(v)->held_debug;
+
 	of(v)->insns_done++;
 	of(v)->shadow = false;
+	of(v)->held_debug = 0;
+	return held;
 }
 
 static bool fake_interrupts_open(struct vcpu *v)
@@ -99,7 +105,16 @@ static bool fake_interrupts_open(struct vcpu *v)
 	return v->regs.rflags & X86_EFLAGS_IF && !of(v)->shadow;
 }
 
-static void fake_interrupt_window(struct vcpu *v, bool on) { of(v)->window = on; }
+static bool fake_nmi_open(struct vcpu *v) { return !of(v)->nmi_blocked && !of(v)->shadow; }
+
+static void fake_windows_changed(struct vcpu *v)
+{
+	of(v)->window = v->window;
+	of(v)->nmi_window = v->nmi_window;
+}
+
+static bool fake_nmi_blocked(struct vcpu *v) { return of(v)->nmi_blocked; }
+static void fake_set_nmi_blocked(struct vcpu *v, bool blocked) { of(v)->nmi_blocked = blocked; }
 static void fake_single_step(struct vcpu *v, bool on) { of(v)->step = on; }
 
 static void fake_get_segment(struct vcpu *v, enum segment_register s, struct segment *out)
@@ -152,7 +167,10 @@ static const struct vcpu_backend fake_backend = {
 	.insn_done = fake_insn_done,
 	.can_run = fake_can_run,
 	.interrupts_open = fake_interrupts_open,
-	.interrupt_window = fake_interrupt_window,
+	.nmi_open = fake_nmi_open,
+	.windows_changed = fake_windows_changed,
+	.nmi_blocked = fake_nmi_blocked,
+	.set_nmi_blocked = fake_set_nmi_blocked,
 	.single_step = fake_single_step,
 	.get_segment = fake_get_segment,
 	.set_segment = fake_set_segment,

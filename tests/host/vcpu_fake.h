@@ -30,7 +30,9 @@ struct fake_vm {
 	unsigned int msrs;
 	unsigned int insn_len;
 	bool shadow; /* an STI or MOV SS shadow */
-	bool window, step;
+	uint64_t held_debug; /* traps that wait behind it */
+	bool nmi_blocked;
+	bool window, nmi_window, step;
 	bool cannot_run; /* the segment registers do not suit the hardware */
 	unsigned int loads, paging_changes, insns_done, xcr0_changes, debug_changes;
 	enum vcpu_action (*run)(struct fake_vm *f);
