@@ -185,6 +185,7 @@ static void clear_outputs(struct emul_ctxt *ctx)
 	ctx->rep_unfinished = false;
 	ctx->halted = false;
 	ctx->interrupt_shadow = false;
+	ctx->trap_held = false;
 	ctx->nmi_unblocked = false;
 	ctx->task_switched = false;
 	ctx->debug_trap = 0;

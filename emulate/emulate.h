@@ -123,6 +123,7 @@ struct emul_ctxt {
 	bool rep_unfinished; /* EMUL_DONE with rip still at the instruction */
 	bool halted;           /* HLT was executed */
 	bool interrupt_shadow; /* STI that set IF, MOV SS or POP SS: none before the next instruction */
+	bool trap_held;        /* MOV SS, POP SS, a software interrupt: no single-step trap follows */
 	bool nmi_unblocked;    /* IRET was executed */
 	bool task_switched;    /* a task switch was committed: regs are the new task's, whatever the status */
 	uint64_t debug_trap;   /* bits of DR6 for a #DB that is due after the instruction (a task's T flag) */

@@ -96,11 +96,13 @@ static enum emul_status switch_task(struct exec *x, uint16_t selector, enum emul
 	return take_registers(x, &before, emul_task_switch(x->ctx, &t));
 }
 
+/* The handler runs without TF, and nothing traps before its first instruction. */
 static enum emul_status interrupt(struct exec *x, uint8_t vector, bool software)
 {
 	const struct emul_event e = { .vector = vector, .software = software };
 	struct cpu_regs before;
 
+	x->ctx->trap_held = true;
 	lend_registers(x, &before);
 	return take_registers(x, &before, emul_deliver(x->ctx, &e));
 }

@@ -22,11 +22,12 @@ static enum emul_status fetch(struct exec *x, enum segment_register s, uint64_t 
 	return segment_fetch(x->ctx, s, (uint16_t)selector, LOAD_DATA, x->ctx->cpl, out);
 }
 
-/* A new SS holds off interrupts until its stack pointer is there, too. */
+/* A new SS holds off interrupts and traps until its stack pointer is there, too. */
 static void load_with_shadow(struct exec *x, enum segment_register s, const struct segment *in)
 {
 	x->ctx->system->set_segment(x->ctx, s, in);
 	x->ctx->interrupt_shadow = s == SEG_SS;
+	x->ctx->trap_held = s == SEG_SS;
 }
 
 enum emul_status exec_mov_to_sreg(struct exec *x)

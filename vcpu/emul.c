@@ -362,7 +362,7 @@ enum vcpu_action emulation_completed(struct emulation *e, bool traced)
 	struct vcpu *v = e->v;
 
 	v->emulated++;
-	if (e->ctx.rep_unfinished)
+	if (e->ctx.rep_unfinished && !traced) /* else each iteration traps */
 		return VCPU_RESUME;
 	return vcpu_insn_done(v, traced);
 }

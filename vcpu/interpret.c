@@ -44,7 +44,7 @@ static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool trace
 	v->regs = e->ctx.regs;
 	v->interpreted++;
 	v->interrupt_shadow = e->ctx.interrupt_shadow;
-	action = emulation_completed(e, traced);
+	action = emulation_completed(e, traced && !e->ctx.trap_held);
 	if (action == VCPU_RESUME && e->ctx.debug_trap)
 		action = vcpu_inject_debug(v, e->ctx.debug_trap);
 	if (action == VCPU_RESUME && e->ctx.halted)

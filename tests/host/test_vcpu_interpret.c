@@ -186,6 +186,47 @@ static void single_steps_trap(void **state)
 	assert_true(f.vcpu.dr[6] & DR6_BS);
 }
 
+/* Where the first trap comes, with TF on at @code; 0: the code went to its end. */
+static uint16_t first_trap(const void *code, size_t len)
+{
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(EXC_DB, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	fake_code(&f, code, len);
+	f.vcpu.regs.rflags |= X86_EFLAGS_TF;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	return f.vcpu.regs.rip == HANDLER + 1 ? peek(0x7000 - 6) : 0;
+}
+
+static void each_iteration_traps(void **state)
+{
+	static const uint8_t code[] = { 0xF3, 0xAA, HLT }; /* rep stosb */
+
+	f.vcpu.regs.gpr[GPR_RCX] = 3;
+	f.vcpu.regs.gpr[GPR_RDI] = 0x600;
+	assert_int_equal(first_trap(code, sizeof(code)), FAKE_CODE);
+	assert_int_equal(f.vcpu.regs.gpr[GPR_RCX], 2);
+}
+
+static void nothing_traps_behind_a_load_of_ss(void **state)
+{
+	static const uint8_t code[] = { 0x8E, 0xD0, 0x90, HLT }; /* mov ss, ax; nop */
+
+	assert_int_equal(first_trap(code, sizeof(code)), FAKE_CODE + 3);
+}
+
+static void software_interrupts_do_not_trap(void **state)
+{
+	static const uint8_t code[] = { 0xCD, 0x60, HLT }; /* int 60h */
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(0x60, HANDLER + 0x10);
+	poke(HANDLER + 0x10, handler, sizeof(handler));
+	assert_int_equal(first_trap(code, sizeof(code)), 0);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER + 0x11);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, in_real_mode, gone)
 
 int main(void)
@@ -201,6 +242,9 @@ int main(void)
 		TEST(the_hardware_takes_over),
 		TEST(unfit_segments_keep_it_away),
 		TEST(single_steps_trap),
+		TEST(each_iteration_traps),
+		TEST(nothing_traps_behind_a_load_of_ss),
+		TEST(software_interrupts_do_not_trap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
