@@ -78,7 +78,7 @@ enum vcpu_action vcpu_interpret(struct vcpu *v)
 	struct emulation e;
 
 	begin(&e, v);
-	for (unsigned int i = 0; i < INTERPRET_BATCH || v->interrupt_shadow; i++) {
+	for (unsigned int i = 0; i < INTERPRET_BATCH; i++) {
 		action = v->event.pending ? emulation_deliver(&e) : one_instruction(v, &e);
 		if (action != VCPU_RESUME || v->halted || v->stop.reason != VCPU_STOP_NONE)
 			break;

@@ -371,9 +371,9 @@ static void notable_instructions(void **state)
 		uint8_t code[4];
 		uint8_t opcode;
 	} all[] = {
-		{ { 0x48, 0x9D }, OPCODE_POPF },	 { { 0x48, 0xCF }, OPCODE_IRET },
+		{ { 0x48, 0xCF }, OPCODE_IRET },
 		{ { 0x8E, 0x13 }, OPCODE_LOAD_SS },	 { { 0x41, 0x8E, 0xD1 }, OPCODE_LOAD_SS },
-		{ { 0x8E, 0x03 }, 0 },			 { { 0x0F, 0x11, 0x03 }, 0 },
+		{ { 0x8E, 0x03 }, 0 },			 { { 0xDB, 0xE3 }, 0 },
 	};
 
 	track(FAKE_CODE, PAGE_TRACK_EXEC);

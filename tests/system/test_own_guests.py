@@ -10,7 +10,7 @@ import said
 from machine import ROOT, assert_clean_end, own
 
 # These end badly on purpose: test_mistakes.py.
-BAD = {"triple32", "wild32", "taskswitch32"}
+BAD = {"triple32", "wild32"}
 GUESTS = sorted({os.path.basename(path)[:-2] for path in glob.glob(os.path.join(ROOT, "tests", "guest", "*.c"))} - BAD)
 RESULT = r"(\d+) passed, (\d+) failed"
 
