@@ -17,6 +17,10 @@
 #define INTERPRET_BATCH 256
 #define COMPLAINTS_MAX 8
 
+#define V86_LIMIT 0xFFFFu
+#define V86_ACCESS 0xF3u
+#define V86_FLAGS ((uint64_t)(X86_EFLAGS_VM | X86_EFLAGS_IOPL))
+
 void vcpu_choose_engine(struct vcpu *v)
 {
 	v->interpreting = !(v->mmu.paging.cr0 & X86_CR0_PE) || !v->backend->can_run(v);
@@ -28,14 +32,70 @@ static void begin(struct emulation *e, struct vcpu *v)
 	e->ctx.system = &vcpu_emul_system_ops;
 }
 
-/* The processor has x87, SSE and more that the emulator has not, but no state to run them in. */
+/* ---- what the emulator does not know --------------------------------------------- */
+
+static bool is_as_in_v86(const struct segment *s)
+{
+	return s->base == (uint64_t)s->selector << 4 && s->limit == V86_LIMIT;
+}
+
+/*
+ * x87, SSE and more: the hardware runs one such instruction of real mode in
+ * virtual-8086 mode, if the segments are what that mode has, too. All
+ * exceptions exit meanwhile, to be delivered through real mode's vectors.
+ */
+static bool borrow_v86(struct vcpu *v)
+{
+	struct segment s[SEG_GS + 1];
+
+	if (v->mmu.paging.cr0 & X86_CR0_PE)
+		return false;
+	for (unsigned int i = 0; i <= SEG_GS; i++) {
+		v->backend->get_segment(v, i, &s[i]);
+		if (!is_as_in_v86(&s[i]))
+			return false;
+	}
+	for (unsigned int i = 0; i <= SEG_GS; i++) {
+		v->v86.access[i] = s[i].access;
+		s[i].access = V86_ACCESS;
+		v->backend->set_segment(v, i, &s[i]);
+	}
+	v->v86.flags = v->regs.rflags & V86_FLAGS;
+	v->v86.borrowed = true;
+	v->regs.rflags |= V86_FLAGS;
+	return true;
+}
+
+void vcpu_return_v86(struct vcpu *v)
+{
+	struct segment s;
+
+	if (!v->v86.borrowed)
+		return;
+	v->v86.borrowed = false;
+	for (unsigned int i = 0; i <= SEG_GS; i++) {
+		v->backend->get_segment(v, i, &s);
+		s.access = v->v86.access[i];
+		v->backend->set_segment(v, i, &s);
+	}
+	v->regs.rflags = (v->regs.rflags & ~V86_FLAGS) | v->v86.flags;
+	v->interpreting = true;
+}
+
 static enum vcpu_action unknown_instruction(struct vcpu *v, const struct emul_ctxt *ctx)
 {
+	if (borrow_v86(v)) {
+		v->interpreting = false;
+		vcpu_step_natively(v);
+		return VCPU_RESUME;
+	}
 	if (v->injected_ud++ < COMPLAINTS_MAX)
 		log_info("%s: cannot interpret %02x %02x %02x %02x at rip 0x%llx: #UD", v->name, ctx->insn[0], ctx->insn[1],
 			 ctx->insn[2], ctx->insn[3], (unsigned long long)v->regs.rip);
 	return vcpu_inject_exception(v, EXC_UD);
 }
+
+/* ---- one instruction after the other ------------------------------------------------ */
 
 static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool traced)
 {
@@ -82,7 +142,7 @@ enum vcpu_action vcpu_interpret(struct vcpu *v)
 		action = v->event.pending ? emulation_deliver(&e) : one_instruction(v, &e);
 		if (action != VCPU_RESUME || v->halted || v->stop.reason != VCPU_STOP_NONE)
 			break;
-		if (!v->interpreting && !v->interrupt_shadow)
+		if (!v->interpreting && (v->stepping || !v->interrupt_shadow))
 			break;
 		if (vcpu_interrupt_is_due(v))
 			break;

@@ -26,12 +26,16 @@ enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f)
 				 err == -E2BIG ? "one instruction touches too many tracked pages"
 					       : "an instruction cannot be stepped on this page");
 	}
-	if (!v->stepping) {
-		v->stepped++;
-		v->stepping = true;
-		v->backend->single_step(v, true);
-	}
+	if (!v->stepping)
+		vcpu_step_natively(v);
 	return VCPU_RESUME;
+}
+
+void vcpu_step_natively(struct vcpu *v)
+{
+	v->stepped++;
+	v->stepping = true;
+	v->backend->single_step(v, true);
 }
 
 static bool is_prefix(uint8_t b, enum emul_mode mode)
@@ -111,6 +115,7 @@ void vcpu_step_done(struct vcpu *v)
 	v->stepping = false;
 	v->backend->single_step(v, false);
 	v->step_opcode = 0;
+	vcpu_return_v86(v);
 	mmu_step_close(&v->mmu);
 }
 

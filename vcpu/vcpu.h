@@ -152,6 +152,12 @@ struct vcpu {
 	bool nmi_pending;          /* one is to be taken: no more than one can wait */
 	bool interpreting;         /* the hardware cannot run this state: see interpret.c */
 	bool interrupt_shadow;     /* of an interpreted instruction */
+	/* Real mode is in virtual-8086 mode for one native step: what it had instead. */
+	struct {
+		bool borrowed;
+		uint32_t access[SEG_GS + 1];
+		uint64_t flags;
+	} v86;
 	bool tlb_flush;            /* flush before the next entry */
 	bool stepping;             /* a native step is under way */
 	bool window, nmi_window;   /* were asked for */
@@ -270,6 +276,8 @@ enum vcpu_action vcpu_exit_mov_dr(struct vcpu *v, unsigned int nr, enum gpr gpr,
 /* The native step (step.c): @f's page is opened, the instruction runs on the
  * hardware, vcpu_step_done() closes the page and tells the trackers. */
 enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f);
+/* The same with no page to open. */
+void vcpu_step_natively(struct vcpu *v);
 /* Called by the backend when the step is over, and by all that ends it early. */
 void vcpu_step_done(struct vcpu *v);
 /* PUSHF ran natively with TF set for the step: takes it out of the image on
@@ -284,6 +292,8 @@ void vcpu_step_hide_pushed_tf(struct vcpu *v);
  * or until the hardware can take over.
  */
 void vcpu_choose_engine(struct vcpu *v);
+/* After a step in borrowed virtual-8086 mode: real mode again. */
+void vcpu_return_v86(struct vcpu *v);
 enum vcpu_action vcpu_interpret(struct vcpu *v);
 /* A hardware task switch. @insn_len: of the instruction that asked for it and
  * is then over; 0: an exception or an external interrupt did. */

@@ -107,6 +107,8 @@ static void disarm(struct vcpu *v, struct vmx_vcpu *x)
 	case VMX_STEP_NONE:
 		break;
 	}
+	if (v->v86.borrowed)
+		vmx_set_exception_bitmap(false);
 	x->step = VMX_STEP_NONE;
 }
 
@@ -116,6 +118,8 @@ static void arm(struct vcpu *v, struct vmx_vcpu *x)
 	x->step_done = false;
 	x->step_rip = v->regs.rip;
 	x->step_shadow = interruptibility() & SHADOW;
+	if (v->v86.borrowed)
+		vmx_set_exception_bitmap(true);
 	if (x->step == VMX_STEP_MTF)
 		vmx_set_proc_control(x, PROC_MONITOR_TRAP_FLAG, true);
 	else if (x->step == VMX_STEP_TF)

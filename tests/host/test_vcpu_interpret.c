@@ -119,17 +119,72 @@ static void no_vectors_is_a_triple_fault(void **state)
 	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_TRIPLE_FAULT);
 }
 
-static void what_nobody_knows_is_undefined(void **state)
+static const uint8_t fninit[] = { 0xDB, 0xE3 };
+
+static enum vcpu_action step_over_fninit(struct fake_vm *vm)
 {
-	static const uint8_t code[] = { 0xDB, 0xE3 }; /* fninit */
+	struct vcpu *v = &vm->vcpu;
+
+	native_runs++;
+	assert_true(vm->step);
+	assert_true(v->regs.rflags & X86_EFLAGS_VM && (v->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL);
+	for (int i = 0; i <= SEG_GS; i++)
+		assert_int_equal(vm->segment[i].access, 0xF3);
+	v->regs.rip += sizeof(fninit);
+	vcpu_step_done(v);
+	return VCPU_RESUME;
+}
+
+static void what_the_emulator_does_not_know_is_stepped(void **state)
+{
+	fake_code(&f, fninit, sizeof(fninit));
+	f.run = step_over_fninit;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(native_runs, 0);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(native_runs, 1);
+	assert_true(f.vcpu.interpreting);
+	assert_false(f.vcpu.stepping || f.step);
+	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + sizeof(fninit));
+	assert_false(f.vcpu.regs.rflags & (X86_EFLAGS_VM | X86_EFLAGS_IOPL));
+	assert_int_equal(f.segment[SEG_CS].access, 0x9B);
+	assert_int_equal(f.segment[SEG_DS].access, 0x93);
+}
+
+static enum vcpu_action no_coprocessor(struct fake_vm *vm)
+{
+	return vcpu_inject_exception(&vm->vcpu, EXC_NM);
+}
+
+static void what_it_raises_goes_through_the_vectors(void **state)
+{
+	static const uint8_t handler[] = { HLT };
+
+	set_vector(EXC_NM, HANDLER);
+	poke(HANDLER, handler, sizeof(handler));
+	fake_code(&f, fninit, sizeof(fninit));
+	f.run = no_coprocessor;
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER + 1);
+	assert_int_equal(peek(0x7000 - 6), FAKE_CODE);
+	assert_int_equal(peek(0x7000 - 2), X86_EFLAGS_FIXED);
+}
+
+/* A segment that virtual-8086 mode cannot have. */
+static void what_nobody_can_run_is_undefined(void **state)
+{
 	static const uint8_t handler[] = { HLT };
 
 	set_vector(EXC_UD, HANDLER);
 	poke(HANDLER, handler, sizeof(handler));
-	fake_code(&f, code, sizeof(code));
+	fake_code(&f, fninit, sizeof(fninit));
+	f.segment[SEG_ES].limit = UINT32_MAX;
 	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
 	assert_int_equal(f.vcpu.regs.rip, HANDLER + 1);
 	assert_int_equal(f.vcpu.injected_ud, 1);
+	assert_int_equal(native_runs, 0);
 }
 
 static void a_batch_ends(void **state)
@@ -237,7 +292,9 @@ int main(void)
 		TEST(an_event_goes_through_the_vectors),
 		TEST(a_fault_goes_through_the_vectors),
 		TEST(no_vectors_is_a_triple_fault),
-		TEST(what_nobody_knows_is_undefined),
+		TEST(what_the_emulator_does_not_know_is_stepped),
+		TEST(what_it_raises_goes_through_the_vectors),
+		TEST(what_nobody_can_run_is_undefined),
 		TEST(a_batch_ends),
 		TEST(the_hardware_takes_over),
 		TEST(unfit_segments_keep_it_away),
