@@ -345,14 +345,51 @@ static enum decode_result decode_row(struct decoder *d, const struct opcode_row 
 	return finish(d, row, flags);
 }
 
-/* The prefix of a vector instruction is read: find its length, which is all
- * that is wanted of it. Map numbers are 1 for 0F, 2 for 0F38, 3 for 0F3A. */
-static enum decode_result vector_length(struct decoder *d, unsigned int map, uint8_t rex)
+/* What a VEX prefix says beside register numbers. */
+struct vex {
+	unsigned int map, prefix; /* as in struct vector_row */
+	uint8_t vvvv;
+	bool l, w;
+};
+
+/* The length is known, and the memory operand, of what the maps have no
+ * meaning for: find out if it is a move of a vector register. */
+static enum decode_result vector_move(struct decoder *d, const struct vex *v, bool is_vex)
+{
+	const struct vector_row *row = vector_row_find(v->map, v->prefix, d->insn->opcode);
+	struct insn *i = d->insn;
+
+	if (!row || !i->has_mem)
+		return DECODE_UNKNOWN;
+	if (is_vex && (((row->flags & V_L0) && v->l) || (!(row->flags & V_NDS) && v->vvvv != 0)))
+		return DECODE_UNKNOWN;
+	i->op = (enum emul_op)row->op;
+	i->vector_len = is_vex ? (v->l ? 32 : 16) : 0;
+	i->vvvv = d->mode == EMUL_MODE_64 ? v->vvvv : v->vvvv & 7;
+	i->is_aligned = row->flags & V_ALIGNED;
+	i->mem_size = row->size ? row->size : is_vex && v->l ? 32 : 16;
+	if ((row->flags & V_W) && v->w)
+		i->mem_size = 8;
+	return DECODE_OK;
+}
+
+static enum decode_result sse_move(struct decoder *d, unsigned int map)
+{
+	struct vex as_vex = { .map = map, .prefix = d->osize_prefix, .w = d->rex & REX_W };
+
+	if (d->insn->rep != REP_NONE)
+		as_vex.prefix = d->insn->rep == REP_E ? 2 : 3;
+	return vector_move(d, &as_vex, false);
+}
+
+/* Of a vector instruction whose prefix is read. Map numbers are 1 for 0F, 2
+ * for 0F38, 3 for 0F3A. */
+static enum decode_result vector_length(struct decoder *d, unsigned int map)
 {
 	uint8_t opcode = next(&d->in);
 	struct opcode_row row = { .flags = F_KNOWN | F_MODRM };
 
-	d->rex = rex;
+	d->insn->opcode = opcode;
 	if (map < 1 || map > 3)
 		return d->in.ran_out ? DECODE_SHORT : DECODE_UNKNOWN;
 	if (map == 1 && opcode == 0x77) /* vzeroupper, vzeroall */
@@ -376,35 +413,67 @@ static bool is_vector_prefix(struct decoder *d, uint8_t byte)
 	return d->mode == EMUL_MODE_64 || peek(&d->in) >= 0xc0;
 }
 
+/* VEX has register numbers and vvvv inverted; outside 64-bit mode there are
+ * eight registers. */
+static enum decode_result vex_insn(struct decoder *d, uint8_t byte)
+{
+	bool has_prefix = d->insn->lock || d->insn->rep != REP_NONE || d->osize_prefix || d->rex;
+	uint8_t registers = ~next(&d->in), last = registers;
+	enum decode_result result;
+	struct vex v = { .map = 1 };
+
+	if (byte == 0xc4) {
+		v.map = ~registers & 0x1f;
+		last = ~next(&d->in);
+		v.w = !(last & 0x80);
+	}
+	v.prefix = ~last & 3;
+	v.l = !(last & 4);
+	v.vvvv = last >> 3 & 15;
+	d->rex = registers >> 5 & (byte == 0xc4 ? REX_R | REX_X | REX_B : REX_R);
+	if (d->mode != EMUL_MODE_64) {
+		d->rex = 0;
+		v.w = false;
+	}
+	result = vector_length(d, v.map);
+	if (result != DECODE_UNKNOWN || d->insn->len == 0 || has_prefix)
+		return result;
+	return vector_move(d, &v, true);
+}
+
 static enum decode_result vector_insn(struct decoder *d, uint8_t byte)
 {
-	uint8_t p0 = next(&d->in);
+	uint8_t p0;
 
-	if (byte == 0xc5)
-		return vector_length(d, 1, 0);
+	if (byte == 0xc4 || byte == 0xc5)
+		return vex_insn(d, byte);
+	p0 = next(&d->in);
 	(void)next(&d->in);
 	if (byte == 0x62) {
 		(void)next(&d->in);
-		return vector_length(d, p0 & 7, 0);
+		return vector_length(d, p0 & 7);
 	}
-	return vector_length(d, p0 & 0x1f, 0);
+	return vector_length(d, p0 & 0x1f);
 }
 
 static enum decode_result two_byte_opcode(struct decoder *d)
 {
 	static const struct opcode_row map_0f3a = { .flags = F_KNOWN | F_MODRM | F_IMM8 };
 	uint8_t byte = next(&d->in);
+	enum decode_result result;
 
-	if (byte == 0x38) {
-		d->insn->opcode = next(&d->in);
-		return decode_row(d, &map_0f38[d->insn->opcode]);
-	}
 	if (byte == 0x3a) {
 		d->insn->opcode = next(&d->in);
 		return decode_row(d, &map_0f3a);
 	}
 	d->insn->opcode = byte;
-	return decode_row(d, &two_byte_map[byte]);
+	if (byte == 0x38) {
+		d->insn->opcode = next(&d->in);
+		result = decode_row(d, &map_0f38[d->insn->opcode]);
+	} else {
+		result = decode_row(d, &two_byte_map[byte]);
+	}
+	return result == DECODE_UNKNOWN && d->insn->len ? sse_move(d, byte == 0x38 ? 2 : 1) : result;
 }
 
 enum decode_result decode_insn(struct insn *insn, enum emul_mode mode, const uint8_t *bytes,

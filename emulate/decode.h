@@ -42,6 +42,8 @@ enum emul_op {
 	OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS, OP_INS, OP_OUTS,
 	OP_IN, OP_OUT,
 
+	OP_VECTOR_LOAD, OP_VECTOR_LOAD_LOW, OP_VECTOR_LOAD_HIGH, OP_VECTOR_STORE, OP_VECTOR_STORE_HIGH,
+
 	OP_MOV_FROM_SREG, OP_MOV_TO_SREG, OP_PUSH_SREG, OP_POP_SREG, OP_LOAD_POINTER, /* lds and the like */
 	OP_ARPL, OP_VERR, OP_VERW, OP_LAR, OP_LSL,
 	OP_JMP_FAR, OP_CALL_FAR, OP_RET_FAR, OP_IRET,
@@ -93,6 +95,10 @@ struct insn {
 	int64_t disp;
 	uint64_t imm;           /* extended to 64 bits as the instruction does */
 	uint16_t imm2;          /* enter: nesting level; far pointer: selector */
+	/* Moves of vector registers, whose number is in @reg. */
+	uint8_t vector_len;     /* VEX: 16 or 32; 0 for SSE */
+	uint8_t vvvv;           /* VEX: the second register */
+	bool is_aligned;        /* memory must be */
 	bool is_system;         /* needs privileged state: emul_ctxt.system */
 	bool is_privileged;     /* ring 0 only */
 };

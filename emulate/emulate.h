@@ -64,6 +64,14 @@ struct emul_ops {
 	enum emul_status (*port_in)(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t *val);
 	enum emul_status (*port_out)(struct emul_ctxt *ctx, uint16_t port, unsigned int len, uint32_t val);
 	void (*segment)(struct emul_ctxt *ctx, enum segment_register s, struct segment *out);
+	/*
+	 * Vector register @number, 0 to 15. Both may be NULL: the instructions
+	 * that need them are EMUL_UNKNOWN then. With a @len of 16 it is the XMM
+	 * register, and a write leaves what is above; with 32 the YMM register,
+	 * and a write clears what is above. 32 only if xcr0 has AVX.
+	 */
+	void (*read_vector)(struct emul_ctxt *ctx, unsigned int number, uint8_t *bytes, unsigned int len);
+	void (*write_vector)(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes, unsigned int len);
 };
 
 enum emul_table { EMUL_GDT, EMUL_IDT };

@@ -175,6 +175,10 @@ enum emul_status exec_rdtsc(struct exec *x);
 enum emul_status exec_rdpmc(struct exec *x);
 enum emul_status exec_cpuid(struct exec *x);
 enum emul_status exec_invlpg(struct exec *x);
+/* execute_vector.c */
+enum emul_status exec_vector_load(struct exec *x);
+enum emul_status exec_vector_load_half(struct exec *x);
+enum emul_status exec_vector_store(struct exec *x);
 /* execute_string.c */
 enum emul_status exec_string(struct exec *x);
 enum emul_status exec_in(struct exec *x);

@@ -45,6 +45,23 @@ struct opcode_row {
 	const struct opcode_row *group, *group_reg;
 };
 
+/* A move between a vector register and memory. */
+struct vector_row {
+	uint8_t map;    /* 1 for 0F, 2 for 0F38 */
+	uint8_t prefix; /* 0, 1 for 66, 2 for F3, 3 for F2 */
+	uint8_t opcode;
+	uint8_t op;   /* enum emul_op */
+	uint8_t size; /* of memory; 0 for the vector's */
+	uint8_t flags;
+};
+#define V_ALIGNED 1u /* memory is aligned to its size */
+#define V_W 2u       /* 8 bytes with W */
+#define V_L0 4u      /* VEX.L must be 0 */
+#define V_NDS 8u     /* VEX.vvvv is a source; else it must not name a register */
+
+/* NULL: it is no such move. */
+const struct vector_row *vector_row_find(unsigned int map, unsigned int prefix, uint8_t opcode);
+
 extern const struct opcode_row one_byte_map[256];
 extern const struct opcode_row arpl_row; /* 63 outside 64-bit mode */
 extern const struct opcode_row two_byte_map[256]; /* 0F */

@@ -126,9 +126,25 @@ static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct se
 	*out = fake_of(ctx)->segments[s];
 }
 
-static const struct emul_ops ops = {
-	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg, .probe_write = op_probe,
-	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment,
+static void op_read_vector(struct emul_ctxt *ctx, unsigned int number, uint8_t *bytes, unsigned int len)
+{
+	ASSERT(number < 16 && (len == 16 || len == 32));
+	memcpy(bytes, fake_of(ctx)->vectors[number], len);
+}
+
+static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes, unsigned int len)
+{
+	ASSERT(number < 16 && (len == 16 || len == 32));
+	memcpy(fake_of(ctx)->vectors[number], bytes, len);
+}
+
+#define PLAIN_OPS                                                                                              \
+	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg, .probe_write = op_probe, \
+	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment
+
+static const struct emul_ops ops = { PLAIN_OPS };
+static const struct emul_ops ops_with_vectors = {
+	PLAIN_OPS, .read_vector = op_read_vector, .write_vector = op_write_vector
 };
 
 /* ---- privileged state ---------------------------------------------------------- */
@@ -263,6 +279,13 @@ void fake_open(struct fake *f, enum emul_mode mode)
 			.selector = (uint16_t)(8 * s + 8), .access = 0x93 | db, .limit = limit
 		};
 	f->segments[SEG_CS].access = 0x9b | db | (mode == EMUL_MODE_64 ? SEGMENT_L : 0);
+}
+
+void fake_give_vectors(struct fake *f)
+{
+	f->ctx.ops = &ops_with_vectors;
+	f->ctx.cr4 |= X86_CR4_OSFXSR | X86_CR4_OSXSAVE;
+	f->ctx.xcr0 = 7;
 }
 
 void fake_open_protected(struct fake *f, enum emul_mode mode)

@@ -34,6 +34,7 @@ struct fake {
 	uint32_t port_value;
 	struct fake_event events[FAKE_EVENTS];
 	unsigned int event_count;
+	uint8_t vectors[16][32];
 	/* Reached by the system ops. */
 	bool supervisor[FAKE_MEMORY >> PAGE_SHIFT]; /* other accesses at CPL 3 fault */
 	struct descriptor_table tables[2]; /* enum emul_table */
@@ -44,6 +45,8 @@ struct fake {
 
 /* Registers: rip, rsp as above, the others 0; flat segments; ring 0. */
 void fake_open(struct fake *f, enum emul_mode mode);
+/* With vector registers, too, that the OS has switched on. */
+void fake_give_vectors(struct fake *f);
 /* With the system ops: protected mode as above with an empty GDT, or real mode
  * with all segments at 0. */
 void fake_open_protected(struct fake *f, enum emul_mode mode);

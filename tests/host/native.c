@@ -23,7 +23,8 @@ struct native native;
 static_assert(offsetof(struct native, flags) == 128 && offsetof(struct native, host_rsp) == 136 &&
 	      offsetof(struct native, offset) == 144 && offsetof(struct native, cs) == 148 &&
 	      offsetof(struct native, branched) == 152 && offsetof(struct native, signal) == 160 &&
-	      offsetof(struct native, ds) == 168, "known to the code below");
+	      offsetof(struct native, ds) == 168 && offsetof(struct native, vector) == 176 &&
+	      offsetof(struct native, has_avx) == 688, "known to the code below");
 
 void native_enter(void);
 void native_exit(void);
@@ -38,6 +39,18 @@ void native_exit_branched_16(void);
 #define LOAD(reg, offset) "mov native+" #offset "(%rip), %" #reg "\n"
 #define STORE(reg, offset) "mov %" #reg ", native+" #offset "(%rip)\n"
 
+#define EACH_VECTOR(insn_of)                                                                                    \
+	insn_of(0, 176) insn_of(1, 208) insn_of(2, 240) insn_of(3, 272) insn_of(4, 304) insn_of(5, 336)         \
+		insn_of(6, 368) insn_of(7, 400) insn_of(8, 432) insn_of(9, 464) insn_of(10, 496)                \
+			insn_of(11, 528) insn_of(12, 560) insn_of(13, 592) insn_of(14, 624) insn_of(15, 656)
+#define LOAD_XMM(reg, offset) "movdqu native+" #offset "(%rip), %xmm" #reg "\n"
+#define STORE_XMM(reg, offset) "movdqu %xmm" #reg ", native+" #offset "(%rip)\n"
+#define LOAD_YMM(reg, offset) "vmovdqu native+" #offset "(%rip), %ymm" #reg "\n"
+#define STORE_YMM(reg, offset) "vmovdqu %ymm" #reg ", native+" #offset "(%rip)\n"
+/* As wide as they are. Changes the flags. */
+#define VECTORS(what) \
+	"testb $1, native+688(%rip)\n" "jz 1f\n" EACH_VECTOR(what##_YMM) "jmp 2f\n" "1:\n" EACH_VECTOR(what##_XMM) "2:\n"
+
 __asm__(".text\n"
 	"native_enter:\n"
 	"push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
@@ -45,6 +58,7 @@ __asm__(".text\n"
 	"mov native+168(%rip), %ds\n"
 	"mov native+170(%rip), %es\n"
 	"mov native+172(%rip), %gs\n"
+	VECTORS(LOAD)
 	"push native+128(%rip)\n"
 	"popfq\n"
 	"mov native+174(%rip), %ss\n"
@@ -73,6 +87,7 @@ __asm__(".text\n"
 	"mov %eax, %es\n"
 	"xor %eax, %eax\n"
 	"mov %eax, %gs\n"
+	VECTORS(STORE)
 	"push $0x202\n"
 	"popfq\n"
 	"pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
@@ -173,6 +188,7 @@ int native_open(const struct native_segment *ldt, unsigned int count)
 		return -1;
 	if (map(NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE) != (void *)NATIVE_DATA)
 		return -1;
+	native.has_avx = __builtin_cpu_supports("avx");
 	put_trampoline(EXIT, native_exit);
 	put_trampoline(EXIT_BRANCHED, native_exit_branched);
 	put_trampoline(EXIT_BRANCHED_32, native_exit_branched_32);

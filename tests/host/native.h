@@ -33,6 +33,8 @@ struct native {
 	uint64_t branched; /* out: the target reached, 0 if none */
 	uint64_t signal;   /* out: 0 if it did not fault */
 	uint16_t ds, es, gs, ss; /* in and out */
+	uint8_t vector[16][32];  /* in and out; the upper halves only with AVX */
+	bool has_avx;
 };
 
 extern struct native native;

@@ -19,7 +19,7 @@ static void assert_exception(enum emul_status status, unsigned int vector, const
 	assert_int_equal(status, EMUL_EXCEPTION);
 	assert_int_equal(f.ctx.exception.vector, vector);
 	assert_memory_equal(&f.ctx.regs, before, sizeof(*before));
-	assert_int_equal(f.ctx.exception.has_error_code, vector != EXC_UD);
+	assert_int_equal(f.ctx.exception.has_error_code, vector != EXC_UD && vector != EXC_NM);
 }
 
 /* Run @code and expect @vector, with nothing changed. */
@@ -116,6 +116,81 @@ static void unknown_changes_nothing_and_has_a_length(void **state)
 		assert_memory_equal(&before, &f.ctx.regs, sizeof(before));
 		assert_int_equal(fake_count(&f, FAKE_FETCH), f.event_count);
 	}
+}
+
+static void vector_moves_need_the_os(void **state)
+{
+	fake_open(&f, EMUL_MODE_64);
+	fake_give_vectors(&f);
+	REG(RAX) = FAKE_DATA;
+	f.ctx.cr0 |= X86_CR0_EM;
+	EXPECT_EXCEPTION("\x0f\x11\x00", EXC_UD); /* movups [rax], xmm0 */
+	assert_int_equal(STEP("\xc5\xf8\x11\x00"), EMUL_DONE); /* vmovups does not look at EM */
+	f.ctx.cr0 &= ~(uint64_t)X86_CR0_EM;
+	f.ctx.cr4 &= ~(uint64_t)X86_CR4_OSFXSR;
+	EXPECT_EXCEPTION("\x0f\x10\x00", EXC_UD);
+	assert_int_equal(STEP("\xc5\xf8\x10\x00"), EMUL_DONE);
+	f.ctx.cr4 |= X86_CR4_OSFXSR;
+	f.ctx.xcr0 = 3;
+	EXPECT_EXCEPTION("\xc5\xf8\x10\x00", EXC_UD);
+	f.ctx.xcr0 = 7;
+	f.ctx.cr4 &= ~(uint64_t)X86_CR4_OSXSAVE;
+	EXPECT_EXCEPTION("\xc5\xf8\x10\x00", EXC_UD);
+	f.ctx.cr4 |= X86_CR4_OSXSAVE;
+	f.ctx.cr0 |= X86_CR0_TS;
+	EXPECT_EXCEPTION("\x0f\x10\x00", EXC_NM);
+	EXPECT_EXCEPTION("\xc5\xf8\x10\x00", EXC_NM);
+	assert_int_equal(fake_count(&f, FAKE_READ), 0);
+	f.ctx.cr0 &= ~(uint64_t)X86_CR0_TS;
+	assert_int_equal(STEP("\x0f\x10\x00"), EMUL_DONE);
+	fake_open_real(&f);
+	fake_give_vectors(&f);
+	EXPECT_EXCEPTION("\xc5\xf8\x10\x00", EXC_UD); /* in real mode VEX is lds with a register */
+}
+
+static void vector_moves_fault_before_they_move(void **state)
+{
+	fake_open(&f, EMUL_MODE_64);
+	fake_give_vectors(&f);
+	REG(RAX) = FAKE_DATA + 16;
+	memset(f.vectors, 0x5a, sizeof(f.vectors));
+	EXPECT_EXCEPTION("\xc5\xfc\x28\x00", EXC_GP); /* vmovaps ymm0, [rax]: not a multiple of 32 */
+	assert_int_equal(STEP("\x0f\x29\x00"), EMUL_DONE); /* movaps [rax], xmm0 */
+	REG(RAX) = FAKE_DATA + 8;
+	EXPECT_EXCEPTION("\x0f\x2b\x00", EXC_GP); /* movntps */
+	REG(RAX) = 0x4ff0;
+	f.absent[5] = true;
+	EXPECT_EXCEPTION("\xc5\xfe\x7f\x00", EXC_PF); /* vmovdqu [rax], ymm0 */
+	EXPECT_EXCEPTION("\xc5\xfe\x6f\x00", EXC_PF);
+	for (unsigned int i = 0; i < 32; i++)
+		assert_int_equal(f.vectors[0][i], 0x5a);
+}
+
+static void lesson_28_a_vector_is_one_write(void **state)
+{
+	fake_open(&f, EMUL_MODE_64);
+	fake_give_vectors(&f);
+	memset(f.vectors[9], 0x77, 32);
+	REG(RAX) = 0x4ff0;
+	assert_int_equal(STEP("\xc5\x7e\x7f\x08"), EMUL_DONE); /* vmovdqu [rax], ymm9 */
+	assert_int_equal(fake_count(&f, FAKE_WRITE), 1);
+	assert_int_equal(fake_peek(&f, 0x5008, 8), 0x7777777777777777);
+	assert_int_equal(STEP("\x0f\x13\x40\x20"), EMUL_DONE); /* movlps [rax+32], xmm0: 8 bytes */
+	assert_int_equal(f.events[1].len, 8);
+}
+
+/* What lies above the 16 bytes stays with SSE, and is cleared by VEX. */
+static void upper_halves_of_vectors(void **state)
+{
+	fake_open(&f, EMUL_MODE_64);
+	fake_give_vectors(&f);
+	memset(f.vectors[0], 0x77, 32);
+	REG(RAX) = FAKE_DATA;
+	assert_int_equal(STEP("\xf3\x0f\x10\x00"), EMUL_DONE); /* movss xmm0, [rax] */
+	assert_int_equal(f.vectors[0][15], 0);
+	assert_int_equal(f.vectors[0][16], 0x77);
+	assert_int_equal(STEP("\xc5\xfa\x10\x00"), EMUL_DONE); /* vmovss */
+	assert_int_equal(f.vectors[0][16], 0);
 }
 
 static void a_faulting_push_leaves_rsp(void **state)
@@ -295,6 +370,10 @@ int main(void)
 		cmocka_unit_test(code_ends_at_the_limit),
 		cmocka_unit_test(lock_where_it_may_not_be_is_ud),
 		cmocka_unit_test(unknown_changes_nothing_and_has_a_length),
+		cmocka_unit_test(vector_moves_need_the_os),
+		cmocka_unit_test(vector_moves_fault_before_they_move),
+		cmocka_unit_test(lesson_28_a_vector_is_one_write),
+		cmocka_unit_test(upper_halves_of_vectors),
 		cmocka_unit_test(a_faulting_push_leaves_rsp),
 		cmocka_unit_test(read_modify_write_probes_first),
 		cmocka_unit_test(lesson_28_an_access_across_pages_is_one_write),

@@ -94,6 +94,7 @@ struct test_case {
 } now;
 
 static struct segment held[SEG_COUNT];
+static uint8_t vectors[16][32], original_vectors[16][32];
 static uint8_t copy[WINDOW_SIZE], original[WINDOW_SIZE];
 static uint64_t random_state;
 
@@ -186,9 +187,22 @@ static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsign
 
 static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct segment *out) { *out = held[s]; }
 
+static void op_read_vector(struct emul_ctxt *ctx, unsigned int number, uint8_t *bytes, unsigned int len)
+{
+	assert_true(len == 16 || len == 32);
+	memcpy(bytes, vectors[number], len);
+}
+
+static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes, unsigned int len)
+{
+	assert_true(len == 16 || len == 32);
+	memcpy(vectors[number], bytes, len);
+}
+
 static const struct emul_ops ops = {
 	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg, .probe_write = op_probe,
 	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment,
+	.read_vector = op_read_vector, .write_vector = op_write_vector,
 };
 
 /* Only descriptors are read; all that Linux makes have the accessed bit. */
@@ -262,18 +276,39 @@ static unsigned int displacement(const uint8_t *p, unsigned int addr_size, unsig
 
 static bool is_prefix(uint8_t byte)
 {
-	return (!is_legacy_mode() && (byte & 0xf0) == 0x40) ||
+	return (!is_legacy_mode() && ((byte & 0xf0) == 0x40 || byte == 0xc4 || byte == 0xc5)) ||
 	       memchr("\x66\x67\xf0\xf2\xf3\x26\x2e\x36\x3e\x64\x65\x0f", byte, 12);
+}
+
+/* VEX with the opcode of a move. Outside 64-bit mode two bits must be set. */
+static unsigned int random_vex(uint8_t *p)
+{
+	static const uint8_t opcodes[] = { 0x10, 0x11, 0x12, 0x13, 0x16, 0x17, 0x28, 0x29, 0x2b, 0x6e, 0x6f, 0x7e, 0x7f,
+					   0xd6, 0xe7, 0xf0 };
+	bool long_form = one_in(2), other_map = one_in(16);
+	uint8_t legacy = is_legacy_mode() ? 0xc0 : 0;
+	unsigned int n = 0;
+
+	p[n++] = long_form ? 0xc4 : 0xc5;
+	if (long_form)
+		p[n++] = (uint8_t)((random64() & 0xe0) | legacy | (other_map ? 2 : 1));
+	p[n++] |= (one_in(4) ? 0 : 0x78) | (long_form ? 0 : legacy);
+	p[n++] = long_form && other_map ? 0x2a : opcodes[random64() % sizeof(opcodes)];
+	return n;
 }
 
 /* Returns its length. */
 static unsigned int random_opcode(uint8_t *p)
 {
+	static const uint8_t in_map_38[] = { 0xf0, 0xf1, 0x2a }; /* movbe, movntdqa */
+
 	if (one_in(20)) {
 		memcpy(p, "\x0f\x38", 2);
-		p[2] = 0xf0 | (random64() & 1); /* movbe */
+		p[2] = in_map_38[random64() % 3];
 		return 3;
 	}
+	if (native.has_avx && one_in(12))
+		return random_vex(p);
 	if (one_in(3)) {
 		p[0] = 0x0f;
 		while (p[1] == 0x38 || p[1] == 0x3a)
@@ -282,6 +317,8 @@ static unsigned int random_opcode(uint8_t *p)
 	}
 	while (is_prefix(p[0]))
 		p[0] = (uint8_t)random64();
+	if (p[0] == 0xc4 || p[0] == 0xc5)
+		p[1] &= 0x7f; /* les, lds */
 	return 1;
 }
 
@@ -297,7 +334,7 @@ static void random_bytes(void)
 
 	for (unsigned int i = 0; i < sizeof(now.bytes); i++)
 		p[i] = (uint8_t)random64();
-	n = random_prefixes(p);
+	n = one_in(4) ? 0 : random_prefixes(p); /* VEX has none */
 	if (memchr(p, 0x67, n))
 		addr_size = addr_size == 4 ? 2 : 4;
 	n += random_opcode(p + n);
@@ -711,9 +748,13 @@ static bool make_case(enum emul_mode mode)
 
 		memcpy(original + k, &v, 8);
 	}
+	for (unsigned int k = 0; k < sizeof(original_vectors); k++)
+		original_vectors[k / 32][k % 32] = (uint8_t)(k % 32 < 16 || native.has_avx ? random64() : 0);
 	now.operand = in_window();
 	if (i->lock || i->op == OP_XCHG || i->op == OP_CMPXCHG_PAIR)
 		now.operand &= ~15ull; /* no split locks */
+	if (i->is_aligned && !one_in(4))
+		now.operand &= ~31ull;
 	choose_registers();
 	choose_operands();
 	if (i->has_mem)
@@ -788,6 +829,7 @@ static void run_natively(void)
 	native.ds = now.selectors[SEG_DS];
 	native.es = now.selectors[SEG_ES];
 	native.gs = now.selectors[SEG_GS];
+	memcpy(native.vector, original_vectors, sizeof(native.vector));
 	memcpy(window(), original, WINDOW_SIZE);
 	native_run(now.bytes, now.insn.len, mode_bits[now.mode]);
 }
@@ -796,8 +838,10 @@ static enum emul_status run_emulated(struct emul_ctxt *ctx)
 {
 	*ctx = (struct emul_ctxt){
 		.ops = &ops, .mode = now.mode, .cpl = 3, .regs = now.regs, .cr0 = X86_CR0_PE | X86_CR0_PG,
+		.cr4 = X86_CR4_OSFXSR | (native.has_avx ? X86_CR4_OSXSAVE : 0), .xcr0 = native.has_avx ? 7 : 3,
 		.system = is_legacy_mode() ? &system_ops : NULL, .long_mode = !is_legacy_mode(),
 	};
+	memcpy(vectors, original_vectors, sizeof(vectors));
 	memcpy(copy, original, WINDOW_SIZE);
 	return emul_step(ctx);
 }
@@ -866,14 +910,14 @@ static bool same_results(const struct emul_ctxt *ctx, enum emul_status status)
 	uint64_t flags = (ctx->regs.rflags ^ native.flags) & ~undefined_flags(&now.insn);
 
 	return native.signal == (status == EMUL_EXCEPTION ? signal_of(ctx) : 0) && same_gprs(ctx) && flags == 0 &&
-	       ctx->regs.rip == native_rip() && same_selectors() && same_memory(status);
+	       ctx->regs.rip == native_rip() && memcmp(vectors, native.vector, sizeof(vectors)) == 0 && same_selectors() && same_memory(status);
 }
 
 static void report_difference(const struct emul_ctxt *ctx, enum emul_status status)
 {
-	fprintf(stderr, "status %d vector %u: gprs %d selectors %d, flags emulated %llx native %llx, rip %llx %llx\n",
-		status, ctx->exception.vector, same_gprs(ctx), same_selectors(), (unsigned long long)ctx->regs.rflags,
-		(unsigned long long)native.flags, (unsigned long long)ctx->regs.rip, (unsigned long long)native_rip());
+	fprintf(stderr, "status %d vector %u: gprs %d vectors %d selectors %d, flags emulated %llx native %llx, rip %llx %llx\n",
+		status, ctx->exception.vector, same_gprs(ctx), memcmp(vectors, native.vector, sizeof(vectors)) == 0,
+		same_selectors(), (unsigned long long)ctx->regs.rflags, (unsigned long long)native.flags, (unsigned long long)ctx->regs.rip, (unsigned long long)native_rip());
 	for (unsigned int i = 0; i < GPR_COUNT; i++)
 		if (ctx->regs.gpr[i] != native.gpr[i])
 			fprintf(stderr, "gpr %u emulated %llx\n", i, (unsigned long long)ctx->regs.gpr[i]);
@@ -913,7 +957,7 @@ static bool is_tried(enum emul_mode mode, enum emul_op op)
 {
 	bool is_legacy = op == OP_PUSHA || op == OP_POPA || (op >= OP_DAA && op <= OP_AAD) || op == OP_SALC || op == OP_BOUND;
 
-	if (op < OP_INS)
+	if (op < OP_INS || (op >= OP_VECTOR_LOAD && op <= OP_VECTOR_STORE_HIGH))
 		return mode != EMUL_MODE_64 || !is_legacy;
 	return mode != EMUL_MODE_64 && op >= OP_MOV_FROM_SREG && op <= OP_IRET;
 }
