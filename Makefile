@@ -12,7 +12,8 @@ FOLDERS := boot kernel vmx vcpu devices emulate mm pagetrack lib
 # Files that compile unchanged on the host: whole folders, and the pure part of the others.
 PURE_FOLDERS := vcpu devices emulate mm pagetrack lib
 PURE_FILES := boot/boot_info.c boot/acpi_tables.c vmx/vmx_caps.c vmx/vmx_check.c vmx/msr_bitmap.c \
-	kernel/words.c kernel/options.c kernel/vm_config.c kernel/guest_entry.c kernel/load_linux.c kernel/load_multiboot.c
+	kernel/words.c kernel/options.c kernel/vm_config.c kernel/guest_entry.c kernel/load_linux.c kernel/load_multiboot.c \
+	kernel/load_disk.c
 PURE_SRC := $(foreach f,$(PURE_FOLDERS),$(wildcard $(f)/*.c)) $(wildcard $(PURE_FILES))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -33,13 +34,25 @@ IMAGE_OBJ := $(IMAGE_C:%.c=$(B)/image/%.o) $(IMAGE_ASM:%.asm=$(B)/image/%.asm.o)
 
 image: $(IMAGE)
 
-# The guest's DSDT as a C array (the only include that is made, not written).
+# Two includes are made, not written, C arrays both: the guest's DSDT, and the firmware of guests that start
+# from a disk.
+GENERATED := $(B)/gen/dsdt.h $(B)/gen/bios.h
+OBJECTS_OF = $(foreach tree,image host-gcc host-clang fuzz,$(B)/$(tree)/$(1).o)
+
 $(B)/gen/dsdt.h: devices/dsdt.asl
 	@mkdir -p $(@D)
 	@echo "  ASL   $@"; iasl -vs -p $(B)/gen/dsdt -tc $< >$(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
 	@sed -n 's/^unsigned char/static const unsigned char/; /static/,/};/p' $(B)/gen/dsdt.hex >$@.new && mv $@.new $@
 
-$(B)/image/devices/acpi.o $(B)/host-gcc/devices/acpi.o $(B)/host-clang/devices/acpi.o $(B)/fuzz/devices/acpi.o: $(B)/gen/dsdt.h
+$(B)/gen/bios.bin: kernel/bios/bios.asm
+	@mkdir -p $(@D)
+	@echo "  ASM   $<"; $(NASM) -f bin -I. -MD $(B)/gen/bios.d -o $@ $<
+
+$(B)/gen/bios.h: $(B)/gen/bios.bin
+	@{ echo 'static const unsigned char bios_image[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; } >$@.new && mv $@.new $@
+
+$(call OBJECTS_OF,devices/acpi): $(B)/gen/dsdt.h
+$(call OBJECTS_OF,kernel/load_disk): $(B)/gen/bios.h
 
 $(IMAGE): $(IMAGE_OBJ) linker.ld
 	@echo "  LD    $@"; ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T linker.ld -o $@ $(IMAGE_OBJ) $(shell $(CC) -print-libgcc-file-name)
@@ -210,7 +223,7 @@ SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/fuzz tests/guest tests/
 check-layers:
 	@/usr/bin/python3 tools/check-layers
 
-check-headers: $(B)/gen/dsdt.h
+check-headers: $(GENERATED)
 	@sh tools/check-headers
 
 lint: dev-deps check-layers check-headers

@@ -10,6 +10,14 @@
 #define ACCESS_DATA 0xC093u
 #define ACCESS_BUSY_TSS 0x8Bu
 
+#define ACCESS_REAL_CODE 0x9Bu /* 16 bits, byte granular */
+#define ACCESS_REAL_DATA 0x93u
+
+#define REAL_LIMIT 0xFFFFu
+#define RESET_CS 0xF000u
+#define RESET_IP 0xFFF0u
+#define RESET_SIGNATURE 0x600u /* family, model and stepping, in DX */
+
 #define FLAT_LIMIT 0xFFFFFFFFu
 #define TSS_LIMIT 0x67u
 
@@ -63,6 +71,22 @@ void guest_entry_segments(struct guest_entry *e, uint16_t cs, uint16_t ds, bool 
 	e->segment[SEG_TR] = (struct segment){.access = ACCESS_BUSY_TSS, .limit = TSS_LIMIT};
 	e->gdt = (struct descriptor_table){0};
 	e->idt = (struct descriptor_table){0};
+}
+
+void guest_entry_reset(struct guest_entry *e)
+{
+	*e = (struct guest_entry){
+		.regs = { .gpr = { [GPR_RDX] = RESET_SIGNATURE }, .rip = RESET_IP, .rflags = X86_EFLAGS_FIXED },
+		.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET,
+		.gdt = { .limit = REAL_LIMIT },
+		.idt = { .limit = REAL_LIMIT },
+	};
+	for (int s = SEG_ES; s <= SEG_GS; s++)
+		e->segment[s] = (struct segment){ .access = ACCESS_REAL_DATA, .limit = REAL_LIMIT };
+	e->segment[SEG_CS] = (struct segment){ .selector = RESET_CS, .access = ACCESS_REAL_CODE,
+					       .limit = REAL_LIMIT, .base = RESET_CS << 4 };
+	e->segment[SEG_LDTR] = (struct segment){ .access = SEGMENT_UNUSABLE };
+	e->segment[SEG_TR] = (struct segment){ .access = ACCESS_BUSY_TSS, .limit = REAL_LIMIT };
 }
 
 /* A flat descriptor with the type and flag bits of @access. */

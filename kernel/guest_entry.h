@@ -22,6 +22,7 @@
 #define GUEST_EBDA 0x9FC00ull          /* end of conventional RAM a guest may use */
 #define GUEST_LOW_RAM_END 0xA0000ull
 #define GUEST_FIRMWARE_BASE 0xF0000ull /* RAM up to 1 MiB, told as reserved */
+#define GUEST_BIOS_BASE 0xFE000ull     /* the last of it, where a VM has a BIOS (kernel/load_disk.h) */
 #define GUEST_HIGH_BASE 0x100000ull
 #define GUEST_HOLE_BASE 0xC0000000ull  /* RAM below 4 GiB ends here at the latest */
 
@@ -62,6 +63,11 @@ struct guest_entry {
 /* Flat segments with the selectors @cs and @ds, a 64-bit code segment if
  * @long_mode; an unusable LDTR, a busy TSS at 0; empty GDT and IDT. */
 void guest_entry_segments(struct guest_entry *e, uint16_t cs, uint16_t ds, bool long_mode);
+
+/* The state of a processor after reset (SDM vol. 3, "Processor State After
+ * Reset"), but for the base of CS: it is where the selector says, just below
+ * 1 MiB and not below 4 GiB, for that is where the firmware is. */
+void guest_entry_reset(struct guest_entry *e);
 
 /* A GDT of five entries: null, and code and data as the segments of @e have
  * them, at 0x08 and 0x10 for Multiboot, at 0x10 and 0x18 for Linux. */

@@ -10,6 +10,7 @@
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/guest_entry.h"
+#include "kernel/load_disk.h"
 #include "kernel/load_linux.h"
 #include "kernel/load_multiboot.h"
 #include "kernel/memory.h"
@@ -102,14 +103,16 @@ static uint64_t unix_time_at_tsc_0(void)
 	return now > on ? now - on : 0;
 }
 
-/* Tables and data that the guest expects of its firmware. */
+/* Tables and data that the guest expects of its firmware. They stay clear of
+ * the firmware itself: -ENOSPC. */
 static int put_image(struct vm *vm, const struct platform_config *pc, const struct platform_image *image)
 {
-	void *buf = mem_zalloc(image->max);
-	int n = buf ? image->make(pc, buf, image->max) : -ENOMEM;
+	size_t max = image->base + image->max > GUEST_BIOS_BASE ? GUEST_BIOS_BASE - image->base : image->max;
+	void *buf = mem_zalloc(max);
+	int n = buf ? image->make(pc, buf, max) : -ENOMEM;
 	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(image->base), buf, (size_t)n, WRITER_LOADER);
 
-	mem_free(buf, image->max);
+	mem_free(buf, max);
 	return err;
 }
 
@@ -145,14 +148,27 @@ static int init_vcpu(struct vm *vm)
 	return vcpu_init(&vm->vcpu, &vc);
 }
 
+static int load_image(struct vm *vm, const struct guest_layout *l, struct guest_entry *e)
+{
+	struct guest_mem *m = &vm->mmu.mem;
+
+	switch (vm->config->kind) {
+	case VM_LINUX:
+		return load_linux(m, l, vm->config, gpa(ACPI_TABLES_BASE), e);
+	case VM_MULTIBOOT:
+		return load_multiboot(m, l, vm->config, e);
+	case VM_DISK:
+		return load_disk(m, l, vm->config, e);
+	}
+	return -EINVAL;
+}
+
 /* Loads the guest's image and puts the vCPU at its entry. */
 static int load(struct vm *vm, const struct guest_layout *l)
 {
 	struct guest_entry e;
 	struct vcpu_state s;
-	int err = vm->config->kind == VM_LINUX ?
-			  load_linux(&vm->mmu.mem, l, vm->config, gpa(ACPI_TABLES_BASE), &e) :
-			  load_multiboot(&vm->mmu.mem, l, vm->config, &e);
+	int err = load_image(vm, l, &e);
 
 	if (err)
 		return err;

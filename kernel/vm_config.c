@@ -10,7 +10,9 @@
 
 #define WORD_MAX 128
 
-enum module_kind { KIND_NONE, KIND_LINUX, KIND_MULTIBOOT, KIND_INITRD, KIND_MODULE };
+enum module_kind { KIND_NONE, KIND_LINUX, KIND_MULTIBOOT, KIND_DISK, KIND_INITRD, KIND_MODULE };
+
+#define WANT_KIND "(want linux, multiboot, disk, initrd or module)"
 
 static const struct {
 	const char *name;
@@ -18,6 +20,7 @@ static const struct {
 } kinds[] = {
     {"linux", KIND_LINUX},
     {"multiboot", KIND_MULTIBOOT},
+    {"disk", KIND_DISK},
     {"initrd", KIND_INITRD},
     {"module", KIND_MODULE},
 };
@@ -66,7 +69,7 @@ static const char *set_kind(struct description *d, const char *value)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strcmp(value, kinds[i].name) == 0)
 			d->kind = kinds[i].kind;
-	return d->kind == KIND_NONE ? "unknown kind (want linux, multiboot, initrd or module)" : NULL;
+	return d->kind == KIND_NONE ? "unknown kind " WANT_KIND : NULL;
 }
 
 static const char *set_memory(struct description *d, const char *value)
@@ -197,14 +200,26 @@ static void set_image(struct vm_image *image, const struct boot_module *m, const
 	memcpy(image->file, d->file, sizeof(image->file));
 }
 
+static bool is_kernel(enum module_kind kind)
+{
+	return kind == KIND_LINUX || kind == KIND_MULTIBOOT || kind == KIND_DISK;
+}
+
+static enum vm_kind vm_kind(enum module_kind kind)
+{
+	return kind == KIND_LINUX ? VM_LINUX : kind == KIND_MULTIBOOT ? VM_MULTIBOOT : VM_DISK;
+}
+
 /* The add_ functions return NULL or what is wrong. */
 static const char *add_kernel(struct vm_config *vm, const struct boot_module *m, const struct description *d)
 {
 	if (vm->kernel.data)
 		return "two kernels: the name is taken, or kind= of the second is wrong";
 	if (m->size == 0 || !m->data)
-		return "the kernel is empty";
-	vm->kind = d->kind == KIND_LINUX ? VM_LINUX : VM_MULTIBOOT;
+		return d->kind == KIND_DISK ? "the disk image is empty" : "the kernel is empty";
+	if (d->kind == KIND_DISK && d->args[0])
+		return "a disk image takes no arguments: there is nobody to give them to";
+	vm->kind = vm_kind(d->kind);
 	vm->memory = d->memory ? d->memory : VM_MEMORY_DEFAULT;
 	vm->shadow_pages = (uint32_t)d->shadow_pages;
 	vm->entry_32 = d->entry_32;
@@ -232,15 +247,13 @@ static const char *add_module(struct vm_config *vm, const struct boot_module *m,
 
 static const char *add_image(struct vm_config *vm, const struct boot_module *m, const struct description *d)
 {
-	bool is_kernel = d->kind == KIND_LINUX || d->kind == KIND_MULTIBOOT;
-
 	if (d->kind == KIND_NONE)
-		return "kind= is missing (want linux, multiboot, initrd or module)";
-	if (!is_kernel && (d->memory || d->shadow_pages))
+		return "kind= is missing " WANT_KIND;
+	if (!is_kernel(d->kind) && (d->memory || d->shadow_pages))
 		return "mem= and shadow= belong to the kernel's line";
 	if (d->entry_32 && d->kind != KIND_LINUX)
 		return "entry= belongs to a Linux kernel's line";
-	if (is_kernel)
+	if (is_kernel(d->kind))
 		return add_kernel(vm, m, d);
 	return d->kind == KIND_INITRD ? add_initrd(vm, m, d) : add_module(vm, m, d);
 }
@@ -289,6 +302,8 @@ static const char *check_whole(const struct vm_config *vm)
 		return "a Linux kernel takes an initrd, not modules";
 	if (vm->kind == VM_MULTIBOOT && vm->initrd.data)
 		return "a Multiboot kernel takes modules, not an initrd";
+	if (vm->kind == VM_DISK && (vm->initrd.data || vm->module_count))
+		return "a disk image takes no initrd and no modules";
 	return NULL;
 }
 

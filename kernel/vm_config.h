@@ -36,7 +36,7 @@ struct vm_image {
 	const char *args;           /* what follows "--", never NULL */
 };
 
-enum vm_kind { VM_LINUX, VM_MULTIBOOT };
+enum vm_kind { VM_LINUX, VM_MULTIBOOT, VM_DISK };
 
 struct vm_config {
 	char name[VM_NAME_MAX + 1];
@@ -44,7 +44,7 @@ struct vm_config {
 	uint64_t memory;       /* bytes, fit for guest_layout_init() */
 	uint32_t shadow_pages; /* 0: none named */
 	bool entry_32;         /* VM_LINUX: the 32-bit entry even if there is a 64-bit one */
-	struct vm_image kernel;
+	struct vm_image kernel;                 /* VM_DISK: the disk image */
 	struct vm_image initrd;                 /* VM_LINUX */
 	struct vm_image modules[VM_MODULES_MAX]; /* VM_MULTIBOOT */
 	unsigned int module_count;

@@ -5,6 +5,7 @@
  * the image is read and nothing outside the VM's RAM is written; an accepted
  * image has been loaded without a write error.
  */
+#include "kernel/load_disk.h"
 #include "kernel/load_linux.h"
 #include "kernel/load_multiboot.h"
 #include "tests/host/test_kernel_fakes.h"
@@ -28,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vm.kernel.size = size - 1;
 	ram_open(memory[data[0] >> 6]);
 	log_clear();
-	if (data[0] & 1) {
+	if ((data[0] & 7) == 6) {
+		err = load_disk(NULL, &ram_layout, &vm, &e);
+	} else if (data[0] & 1) {
 		vm.entry_32 = data[0] & 2;
 		vm.initrd = (struct vm_image){ .data = module, .size = sizeof(module), .args = "" };
 		err = load_linux(NULL, &ram_layout, &vm, gpa(0xF0000), &e);

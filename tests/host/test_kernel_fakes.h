@@ -82,13 +82,20 @@ static inline void ram_close(void)
 	ram = NULL;
 }
 
+/* RAM as the guest is told, and what its firmware is in. */
+static inline bool ram_is_there(uint64_t base, size_t len)
+{
+	return guest_layout_is_ram(&ram_layout, base, len) ||
+	       (base >= GUEST_FIRMWARE_BASE && base < GUEST_HIGH_BASE && len <= GUEST_HIGH_BASE - base);
+}
+
 int guest_write(struct guest_mem *m, gpa_t addr, const void *src, size_t len, enum guest_writer writer)
 {
 	if (writer != WRITER_LOADER || ram_writes++ >= ram_fail_at)
 		return -EFAULT;
 	if (addr.v > ram_layout.low_memory || len > ram_layout.low_memory - addr.v)
 		return -EFAULT;
-	if (!guest_layout_is_ram(&ram_layout, addr.v, len))
+	if (!ram_is_there(addr.v, len))
 		return -EFAULT;
 	memcpy(ram + addr.v, src, len);
 	return 0;

@@ -87,7 +87,10 @@ static void mistakes_in_one_line(void **state)
 		const char *string, *told;
 	} bad[] = {
 		{ "name=x", "vm \"x\": kind= is missing" },
-		{ "name=x kind=windows", "vm \"x\": \"kind=windows\": unknown kind" },
+		{ "name=x kind=windows", "vm \"x\": \"kind=windows\": unknown kind (want linux, multiboot, disk, " },
+		{ "name=x kind=disk -- console=ttyS0", "vm \"x\": a disk image takes no arguments" },
+		{ "name=x kind=disk kind=linux", "kind= is given twice" },
+		{ "name=x kind=disk mem=1M", "memory must be whole" },
 		{ "name=x kind=linux kind=linux", "kind= is given twice" },
 		{ "name=x name=y kind=linux", "vm \"x\": \"name=y\": name= is given twice" },
 		{ "name=x kind=linux mem=12Q", "vm \"x\": \"mem=12Q\": bad memory size" },
@@ -157,9 +160,33 @@ static void mistakes_between_lines(void **state)
 	assert_true(logged("vm \"x\": two initrds"));
 }
 
+static void a_disk_is_read(void **state)
+{
+	READ("image.iso name=d kind=disk mem=64M shadow=64 --", GOOD);
+	assert_int_equal(configs.count, 2);
+	assert_int_equal(configs.vm[0].kind, VM_DISK);
+	assert_int_equal(configs.vm[0].kernel.size, 1);
+	assert_true(configs.vm[0].memory == 64 << 20);
+	assert_int_equal(configs.vm[0].shadow_pages, 64);
+}
+
+static void a_disk_is_alone(void **state)
+{
+	READ("name=x kind=disk", GOOD, "name=x kind=initrd");
+	assert_only_good();
+	assert_true(logged("vm \"x\": a disk image takes no initrd and no modules"));
+	READ("name=x kind=module", GOOD, "name=x kind=disk");
+	assert_only_good();
+	assert_true(logged("vm \"x\": a disk image takes no initrd and no modules"));
+	READ("name=x kind=disk", GOOD, "name=x kind=disk");
+	assert_only_good();
+	assert_true(logged("vm \"x\": two kernels"));
+}
+
 static void empty_images(void **state)
 {
 	struct boot_module m[] = { { "name=x kind=linux", image, 0 },
+				   { "name=z kind=disk", image, 0 },
 				   { "name=y kind=linux", image, 4 },
 				   { "name=y kind=initrd", image, 0 },
 				   { GOOD, image, 1 } };
@@ -169,6 +196,7 @@ static void empty_images(void **state)
 	assert_only_good();
 	assert_true(logged("vm \"x\": the kernel is empty"));
 	assert_true(logged("vm \"y\": the initrd is empty"));
+	assert_true(logged("vm \"z\": the disk image is empty"));
 }
 
 static void too_many(void **state)
@@ -202,11 +230,12 @@ static void null_string_is_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(two_vms_are_read),      cmocka_unit_test(entry_is_read),
-		cmocka_unit_test(initrd_may_come_first), cmocka_unit_test(mistakes_in_one_line),
-		cmocka_unit_test(mistakes_in_names),     cmocka_unit_test(mistakes_between_lines),
-		cmocka_unit_test(empty_images),          cmocka_unit_test(too_many),
-		cmocka_unit_test(null_string_is_empty),
+		cmocka_unit_test(two_vms_are_read),      cmocka_unit_test(initrd_may_come_first),
+		cmocka_unit_test(mistakes_in_one_line),  cmocka_unit_test(mistakes_in_names),
+		cmocka_unit_test(mistakes_between_lines), cmocka_unit_test(empty_images),
+		cmocka_unit_test(too_many),              cmocka_unit_test(null_string_is_empty),
+		cmocka_unit_test(a_disk_is_read),        cmocka_unit_test(a_disk_is_alone),
+		cmocka_unit_test(entry_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
