@@ -316,6 +316,20 @@ static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct se
 	*out = e->segment[s];
 }
 
+static void op_read_vector(struct emul_ctxt *ctx, unsigned int number, uint8_t *bytes, unsigned int len)
+{
+	struct vcpu *v = emulation_of(ctx)->v;
+
+	v->backend->get_vector(v, number, bytes, len);
+}
+
+static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes, unsigned int len)
+{
+	struct vcpu *v = emulation_of(ctx)->v;
+
+	v->backend->set_vector(v, number, bytes, len);
+}
+
 static const struct emul_ops vcpu_emul_ops = {
 	.fetch = op_fetch,
 	.read = op_read,
@@ -325,6 +339,8 @@ static const struct emul_ops vcpu_emul_ops = {
 	.port_in = op_port_in,
 	.port_out = op_port_out,
 	.segment = op_segment,
+	.read_vector = op_read_vector,
+	.write_vector = op_write_vector,
 };
 
 static enum emul_mode code_width(const struct emulation *e, uint32_t cs_access)

@@ -118,6 +118,10 @@ struct vcpu_backend {
 	void (*set_gdt)(struct vcpu *v, const struct descriptor_table *in);
 	uint64_t (*get_cr2)(struct vcpu *v);
 	void (*set_cr2)(struct vcpu *v, uint64_t val);
+	/* XMM (@len 16) or, if XCR0 has AVX, YMM (32) register @number. A write
+	 * of 16 bytes leaves what is above, one of 32 clears it. */
+	void (*get_vector)(struct vcpu *v, unsigned int number, uint8_t *bytes, unsigned int len);
+	void (*set_vector)(struct vcpu *v, unsigned int number, const uint8_t *bytes, unsigned int len);
 	/* The MSRs that live in hardware while the guest runs: see
 	 * msr_is_hardware(). Values are valid. */
 	uint64_t (*get_msr)(struct vcpu *v, uint32_t msr);

@@ -96,6 +96,10 @@ extern const char vmx_exit[];
 enum vcpu_action vmx_exit_handle(struct vcpu *v);
 const char *vmx_exit_name(uint32_t reason);
 
+/* vmx_vector.c */
+void vmx_get_vector(struct vcpu *v, unsigned int number, uint8_t *bytes, unsigned int len);
+void vmx_set_vector(struct vcpu *v, unsigned int number, const uint8_t *bytes, unsigned int len);
+
 /* vmx_step.c */
 void vmx_single_step(struct vcpu *v, bool on);
 /* Before each entry of a step. */

@@ -284,7 +284,7 @@ static void in_protected_mode(void **state)
 
 /* ---- events and the native step ------------------------------------------------ */
 
-static const uint8_t unknown_store[] = { 0x0F, 0x11, 0x03 }; /* movups %xmm0, (%rbx) */
+static const uint8_t unknown_store[] = { 0x0F, 0xAE, 0x03 }; /* fxsave (%rbx) */
 
 static void begin_step(void)
 {

@@ -134,7 +134,7 @@ static void user_code_faults_as_user(void **state)
 	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
 }
 
-#define UNKNOWN_STORE 0xC5, 0xF8, 0x11, 0x03 /* vmovups %xmm0, (%rbx) */
+#define UNKNOWN_STORE 0x0F, 0xAE, 0x03 /* fxsave (%rbx) */
 
 static void lesson_11_what_is_not_emulated_is_stepped(void **state)
 {

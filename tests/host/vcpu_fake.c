@@ -152,6 +152,16 @@ static void fake_xcr0_changed(struct vcpu *v) { of(v)->xcr0_changes++; }
 static void fake_tsc_offset_changed(struct vcpu *v) { }
 static uint64_t fake_host_tsc(void) { return 1000; }
 
+static void fake_get_vector(struct vcpu *v, unsigned int number, uint8_t *bytes, unsigned int len)
+{
+	memcpy(bytes, of(v)->vector[number], len);
+}
+
+static void fake_set_vector(struct vcpu *v, unsigned int number, const uint8_t *bytes, unsigned int len)
+{
+	memcpy(of(v)->vector[number], bytes, len);
+}
+
 static bool fake_can_run(struct vcpu *v) { return !of(v)->cannot_run; }
 
 static const struct vcpu_backend fake_backend = {
@@ -180,6 +190,8 @@ static const struct vcpu_backend fake_backend = {
 	.set_gdt = fake_set_gdt,
 	.get_cr2 = fake_get_cr2,
 	.set_cr2 = fake_set_cr2,
+	.get_vector = fake_get_vector,
+	.set_vector = fake_set_vector,
 	.get_msr = fake_get_msr,
 	.set_msr = fake_set_msr,
 	.paging_changed = fake_paging_changed,

@@ -33,6 +33,7 @@ struct fake_vm {
 	uint64_t held_debug; /* traps that wait behind it */
 	bool nmi_blocked;
 	bool window, nmi_window, step;
+	uint8_t vector[16][32];
 	bool cannot_run; /* the segment registers do not suit the hardware */
 	unsigned int loads, paging_changes, insns_done, xcr0_changes, debug_changes;
 	enum vcpu_action (*run)(struct fake_vm *f);
