@@ -99,7 +99,8 @@ static void first_touch(void)
 	say("first touch of a mapped page", start, PAGES);
 }
 
-static void remap(void)
+/* Writes @value to the PTE of each page, which was in use, and touches it again. */
+static void change_each(uint64_t value, void (*invalidate)(uint64_t va), const char *what)
 {
 	uint64_t start;
 
@@ -108,28 +109,19 @@ static void remap(void)
 	touch_all();
 	start = now();
 	for (unsigned int i = 0; i < PAGES; i++) {
-		write_pte(&pt[i], page_b | RW);
-		invlpg(va_of(i));
+		write_pte(&pt[i], value);
+		invalidate(va_of(i));
 		touch(va_of(i));
 	}
-	say("remap, INVLPG, touch", start, PAGES);
+	say(what, start, PAGES);
 }
 
-static void write_protect(void)
-{
-	uint64_t start;
+static void by_invlpg(uint64_t va) { invlpg(va); }
+static void by_reload(uint64_t va) { flush_tlb(); }
 
-	set_up();
-	fill(RW);
-	touch_all();
-	start = now();
-	for (unsigned int i = 0; i < PAGES; i++) {
-		write_pte(&pt[i], page_a | PTE_P);
-		invlpg(va_of(i));
-		touch(va_of(i));
-	}
-	say("write-protect, INVLPG, read", start, PAGES);
-}
+static void remap(void) { change_each(page_b | RW, by_invlpg, "remap, INVLPG, touch"); }
+static void remap_by_reload(void) { change_each(page_b | RW, by_reload, "remap one PTE, CR3 reload, touch"); }
+static void write_protect(void) { change_each(page_a | PTE_P, by_invlpg, "write-protect, INVLPG, read"); }
 
 static void new_table(void)
 {
@@ -170,22 +162,6 @@ static void switch_spaces(unsigned int n, const char *what)
 static void cr3_reload(void) { switch_spaces(1, "CR3 reload"); }
 static void cr3_two(void) { switch_spaces(2, "CR3, two spaces in turn"); }
 static void cr3_eight(void) { switch_spaces(SPACES, "CR3, eight spaces in turn"); }
-
-static void remap_by_reload(void)
-{
-	uint64_t start;
-
-	set_up();
-	fill(RW);
-	touch_all();
-	start = now();
-	for (unsigned int i = 0; i < PAGES; i++) {
-		write_pte(&pt[i], page_b | RW);
-		flush_tlb();
-		touch(va_of(i));
-	}
-	say("remap one PTE, CR3 reload, touch", start, PAGES);
-}
 
 static void invalidate(void)
 {

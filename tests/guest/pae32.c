@@ -89,17 +89,6 @@ static bool has_nx(void)
 	return r[3] >> 20 & 1;
 }
 
-static bool has_leaf7_ebx(unsigned int bit)
-{
-	uint32_t r[4];
-
-	cpuid(0, 0, r);
-	if (r[0] < 7)
-		return false;
-	cpuid(7, 0, r);
-	return r[1] >> bit & 1;
-}
-
 static void mapping_is_followed(void)
 {
 	tables_make();
@@ -272,7 +261,7 @@ static void no_execute(void)
 static void supervisor_rights(void)
 {
 	uint64_t *entry;
-	bool smep = has_leaf7_ebx(7), smap = has_leaf7_ebx(20);
+	bool smep = cpuid_7_ebx(7), smap = cpuid_7_ebx(20);
 
 	tables_make();
 	entry = &directory[VA_POINTER][(VA >> 21) & 511];

@@ -143,6 +143,17 @@ void skip(const char *why)
 	skipped = true;
 }
 
+bool cpuid_7_ebx(unsigned int bit)
+{
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	if (r[0] < 7)
+		return false;
+	cpuid(7, 0, r);
+	return r[1] >> bit & 1;
+}
+
 void run_tests(const struct test *tests, size_t count)
 {
 	unsigned long passed = 0, failed = 0, left_out = 0;

@@ -28,6 +28,9 @@ static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 	asm volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
 }
 
+/* A feature bit of leaf 7, subleaf 0, EBX; false where there is no such leaf. */
+bool cpuid_7_ebx(unsigned int bit);
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
 	uint32_t lo, hi;

@@ -138,17 +138,6 @@ unsigned int try_exec(uint64_t addr)
 	return trap_result(try_call(do_exec, addr, 0));
 }
 
-static bool cpuid_7_ebx(unsigned int bit)
-{
-	uint32_t r[4];
-
-	cpuid(0, 0, r);
-	if (r[0] < 7)
-		return false;
-	cpuid(7, 0, r);
-	return r[1] >> bit & 1;
-}
-
 bool has_smep(void)
 {
 	return cpuid_7_ebx(7);
