@@ -649,6 +649,9 @@ static void every_byte_of_a_tss_may_be_away(void **state)
 		before = m;
 		assert_int_equal(do_switch(source), nests(source) ? EMUL_EXCEPTION : EMUL_DONE);
 		assert_true(m.ctx.task_switched || machine_same(&m, &before));
+		open_for(source, 0);
+		m.bad[MACHINE_NEW_TSS + 2] = BAD_WRITE;
+		assert_int_equal(do_switch(source), EMUL_DONE);
 	}
 	assert_int_equal(faults, 4 * (104 + 64));
 }
