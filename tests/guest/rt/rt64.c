@@ -68,6 +68,11 @@ void trap_stack(unsigned int vector, uint64_t stack)
 	set_gate(vector, stack ? IST_CHOSEN : IST_USUAL);
 }
 
+void trap_stack_ring0(uint64_t stack)
+{
+	tss.rsp[0] = stack ? stack : tss.ist[IST_USUAL - 1];
+}
+
 uint64_t *trap_gate(unsigned int vector)
 {
 	return idt[vector];

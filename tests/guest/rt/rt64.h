@@ -33,11 +33,14 @@ void traps_init(void);
 void trap_hook(unsigned int vector, void (*handler)(struct trap_frame *f));
 /* Delivers @vector on the stack that ends at @stack; 0: the usual one. */
 void trap_stack(unsigned int vector, uint64_t stack);
+/* The stack of ring 0 after ring 3; 0: the usual one. */
+void trap_stack_ring0(uint64_t stack);
 /* The gate itself, to damage and repair. */
 uint64_t *trap_gate(unsigned int vector);
 
 bool try_call(void (*fn)(uint64_t, uint64_t), uint64_t a, uint64_t b);
 bool try_user(uint64_t rip, uint64_t a, uint64_t b, uint64_t rsp);
+extern uint64_t user_rflags; /* try_user() starts with it */
 
 /* Page-fault error code. */
 #define PF_P 1u

@@ -4,7 +4,7 @@
 bits 64
 
 extern trap_handler
-global trap_stubs, try_call, try_user, try_landing, try_rsp
+global trap_stubs, try_call, try_user, try_landing, try_rsp, user_rflags
 
 section .text
 
@@ -90,12 +90,12 @@ try_landing:
 	ret
 
 ; uint64_t try_user(uint64_t rip, uint64_t a, uint64_t b, uint64_t rsp)
-; Goes to rip in ring 3 with rdi = a, rsi = b. INT 0x80 ends it.
+; Goes to rip in ring 3 with rdi = a, rsi = b, rflags = user_rflags. INT 0x80 ends it.
 try_user:
 	SAVE
 	push 0x23
 	push rcx
-	push 2
+	push qword [rel user_rflags]
 	push 0x2B
 	push rdi
 	mov rdi, rsi
@@ -110,6 +110,10 @@ trap_stubs:
 	dq stub_ %+ i
 %assign i i + 1
 %endrep
+
+section .data
+align 8
+user_rflags: dq 2
 
 section .bss
 align 8
