@@ -56,10 +56,11 @@ static void expect_unchanged(const struct emul_event *e, unsigned int vector, ui
 {
 	enum emul_status status;
 
+	m.ctx.task_switched = true; /* by one before */
 	before = m;
 	status = deliver(e);
 	expect_fault_at(&m, status, vector, code, __FILE__, line);
-	if (!machine_same(&m, &before))
+	if (!machine_same(&m, &before) || m.ctx.task_switched)
 		fail_msg("line %d: something has changed", line);
 }
 #define EXPECT(e, vector, code) expect_unchanged(&(e), vector, code, __LINE__)
@@ -289,7 +290,7 @@ static void from_virtual_8086_mode_through_a_16_bit_gate(void **state)
 
 static void virtual_8086_mode_is_left_to_ring_0_only(void **state)
 {
-	open_gate_v86(G_INTERRUPT32, SEL_CODE + 8);
+	open_gate_v86(G_INTERRUPT32, SEL_CODE + 8 + 3);
 	EXPECT(external, EXC_GP, (SEL_CODE + 8) | EXT);
 	open_gate_v86(G_INTERRUPT32, SEL_CODE + 24);
 	EXPECT(external, EXC_GP, (SEL_CODE + 24) | EXT);
@@ -436,13 +437,27 @@ static void stacks_have_room_or_not(void **state)
 	}
 }
 
+/* Neither the RPL nor, for an instruction, EXT is in the error code. */
+static void error_codes_without_room(void **state)
+{
+	open_gate(3, G_INTERRUPT32 | 0x60, SEL_CODE + 8);
+	machine_put(&m, SEL_FREE, machine_descriptor(0, 0xff, A_DATA | A_DPL(1) | A_DB));
+	machine_poke(&m, MACHINE_TSS + 16, 2, SEL_FREE + 1);
+	EXPECT(external, EXC_SS, SEL_FREE | EXT);
+	EXPECT(by_program, EXC_SS, SEL_FREE);
+	open_gate(0, G_INTERRUPT32, SEL_CODE);
+	m.segments[SEG_SS].limit = MACHINE_STACK - 2;
+	EXPECT(by_program, EXC_SS, 0);
+}
+
 static void the_handler_is_within_its_code(void **state)
 {
 	open_gate(3, G_INTERRUPT32, SEL_FREE);
 	machine_put(&m, SEL_FREE, machine_descriptor(0, HANDLER & 0xfffff, A_CODE | A_DB));
 	EXPECT(external, EXC_GP, EXT);
-	machine_vector(&m, VECTOR, machine_gate(G_TRAP32, SEL_FREE, (HANDLER & 0xfffff) + 1));
+	machine_vector(&m, VECTOR, machine_gate(G_TRAP32 | 0x60, SEL_FREE, (HANDLER & 0xfffff) + 1));
 	EXPECT(external, EXC_GP, EXT);
+	EXPECT(by_program, EXC_GP, 0);
 	machine_vector(&m, VECTOR, machine_gate(G_TRAP32, SEL_FREE, HANDLER & 0xfffff));
 	assert_int_equal(deliver(&external), EMUL_DONE);
 }
@@ -595,6 +610,7 @@ int main(void)
 		cmocka_unit_test(the_handlers_code_is_checked),
 		cmocka_unit_test(the_inner_stack_is_checked),
 		cmocka_unit_test(stacks_have_room_or_not),
+		cmocka_unit_test(error_codes_without_room),
 		cmocka_unit_test(the_handler_is_within_its_code),
 		cmocka_unit_test(a_task_gate_switches),
 		cmocka_unit_test(a_bad_task_gate_says_so),
