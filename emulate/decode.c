@@ -395,7 +395,9 @@ static enum decode_result vector_length(struct decoder *d, unsigned int map)
 	if (map == 1 && opcode == 0x77) /* vzeroupper, vzeroall */
 		row.flags = F_KNOWN;
 	else if (map == 1)
-		row.flags = two_byte_map[opcode].flags & F_MODRM ? two_byte_map[opcode].flags & VECTOR_FLAGS : 0;
+		row.flags = two_byte_map[opcode].flags & VECTOR_FLAGS;
+	if (map == 1 && opcode != 0x77 && !(row.flags & F_MODRM))
+		row.flags = 0;
 	if (map == 3)
 		row.flags |= F_IMM8;
 	d->insn->lock = false; /* #UD, but not to be told from here */

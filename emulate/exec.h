@@ -70,7 +70,8 @@ enum emul_status jump_near(struct exec *x, uint64_t target) must_check;
 unsigned int rsp_width(struct exec *x);
 /* Store @len bytes, made of elements of @element bytes, below the stack pointer
  * and move it there. */
-enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len, unsigned int element) must_check;
+enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len,
+			  unsigned int element) must_check;
 /* Read @len bytes @offset bytes above the stack pointer, which stays. */
 enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
 			    unsigned int element) must_check;

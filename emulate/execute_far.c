@@ -250,8 +250,9 @@ static enum emul_status through_system(struct exec *x, uint16_t selector, uint64
 	unsigned int dpl = SEGMENT_DPL(d.access), type = d.access & SYSTEM_MASK;
 	bool is_tss = type == TSS16_AVAILABLE || type == TSS32_AVAILABLE;
 	bool is_call_gate = type == CALL_GATE16 || type == CALL_GATE32;
+	bool is_denied = dpl < x->ctx->cpl || dpl < (selector & SELECTOR_RPL);
 
-	if ((!is_tss && !is_call_gate && type != TASK_GATE) || dpl < x->ctx->cpl || dpl < (selector & SELECTOR_RPL))
+	if ((!is_tss && !is_call_gate && type != TASK_GATE) || is_denied)
 		return raise_fault_code(x, EXC_GP, selector & ~SELECTOR_RPL);
 	if (!(d.access & ACCESS_P))
 		return raise_fault_code(x, EXC_NP, selector & ~SELECTOR_RPL);

@@ -172,14 +172,15 @@ enum emul_status exec_verify(struct exec *x)
 {
 	struct query q;
 	enum emul_status status = ask(x, &q);
-	bool is_code = q.type & TYPE_CODE;
+	bool allowed;
 
 	if (status != EMUL_DONE)
 		return status;
 	if (x->insn.op == OP_VERR)
-		answer(x, q.exists && q.is_code_or_data && q.is_accessible && (!is_code || (q.type & TYPE_READABLE)));
+		allowed = !(q.type & TYPE_CODE) || (q.type & TYPE_READABLE);
 	else
-		answer(x, q.exists && q.is_code_or_data && q.is_accessible && !is_code && (q.type & TYPE_WRITABLE));
+		allowed = !(q.type & TYPE_CODE) && (q.type & TYPE_WRITABLE);
+	answer(x, q.exists && q.is_code_or_data && q.is_accessible && allowed);
 	return EMUL_DONE;
 }
 
@@ -196,7 +197,9 @@ enum emul_status exec_load_rights(struct exec *x)
 		return status;
 	valid = q.exists && q.is_accessible && (q.is_code_or_data || (types >> q.type & 1));
 	answer(x, valid);
-	if (valid)
-		reg_write(x, x->insn.reg, x->insn.op_size, is_lar ? q.descriptor >> 32 & LAR_RIGHTS : q.limit);
+	if (valid && is_lar)
+		reg_write(x, x->insn.reg, x->insn.op_size, q.descriptor >> 32 & LAR_RIGHTS);
+	else if (valid)
+		reg_write(x, x->insn.reg, x->insn.op_size, q.limit);
 	return EMUL_DONE;
 }

@@ -151,7 +151,8 @@ const struct opcode_row one_byte_map[256] = {
 	[0x8f] = GROUP(group1a, 0),
 	[0x90 ... 0x97] = INSN(XCHG, ACC, OPREG, 0),
 	[0x98] = INSN(CBW, NONE, NONE, 0), [0x99] = INSN(CWD, NONE, NONE, 0),
-	[0x9a] = INSN(CALL_FAR, NONE, IMM, F_NO64 | F_PTR | F_SYSTEM), [0x9b] = INSN(WAIT, NONE, NONE, F_SYSTEM),
+	[0x9a] = INSN(CALL_FAR, NONE, IMM, F_NO64 | F_PTR | F_SYSTEM),
+	[0x9b] = INSN(WAIT, NONE, NONE, F_SYSTEM),
 	[0x9c] = INSN(PUSHF, NONE, NONE, F_D64), [0x9d] = INSN(POPF, NONE, NONE, F_D64),
 	[0x9e] = INSN(SAHF, NONE, NONE, 0), [0x9f] = INSN(LAHF, NONE, NONE, 0),
 	[0xa0] = INSN(MOV, ACC, MOFFS, F_BYTE | F_MOFFS), [0xa1] = INSN(MOV, ACC, MOFFS, F_MOFFS),
@@ -197,10 +198,12 @@ const struct opcode_row one_byte_map[256] = {
 
 const struct opcode_row two_byte_map[256] = {
 	[0x00] = GROUP(group6, F_SRC16), [0x01] = { .flags = M, .group = group7, .group_reg = group7_reg },
-	[0x02] = INSN(LAR, REG, RM, M | F_SRC16 | F_SYSTEM), [0x03] = INSN(LSL, REG, RM, M | F_SRC16 | F_SYSTEM),
+	[0x02] = INSN(LAR, REG, RM, M | F_SRC16 | F_SYSTEM),
+	[0x03] = INSN(LSL, REG, RM, M | F_SRC16 | F_SYSTEM),
 	[0x05] = LENGTH(0), [0x06] = INSN(CLTS, NONE, NONE, F_RING0), [0x07] = LENGTH(0),
 	[0x08 ... 0x09] = INSN(WBINVD, NONE, NONE, F_RING0), /* and invd */
-	[0x0b] = INSN(UD, NONE, NONE, 0), [0x0d] = { .flags = M, .group = prefetch, .group_reg = prefetch_reg },
+	[0x0b] = INSN(UD, NONE, NONE, 0),
+	[0x0d] = { .flags = M, .group = prefetch, .group_reg = prefetch_reg },
 	[0x10 ... 0x17] = LENGTH(M), [0x18 ... 0x19] = INSN(NOP, NONE, RM, M), [0x1a ... 0x1b] = LENGTH(M),
 	[0x1c ... 0x1f] = INSN(NOP, NONE, RM, M),
 	[0x20] = INSN(MOV_FROM_CR, RM, REG, F_MODRM_REG | F_NATIVE | F_RING0),
@@ -208,8 +211,10 @@ const struct opcode_row two_byte_map[256] = {
 	[0x22] = INSN(MOV_TO_CR, REG, RM, F_MODRM_REG | F_NATIVE | F_RING0),
 	[0x23] = INSN(MOV_TO_DR, REG, RM, F_MODRM_REG | F_NATIVE | F_RING0),
 	[0x28 ... 0x2f] = LENGTH(M),
-	[0x30] = INSN(WRMSR, NONE, NONE, F_RING0 | F_NOREP | F_NO66), [0x31] = INSN(RDTSC, NONE, NONE, F_SYSTEM),
-	[0x32] = INSN(RDMSR, NONE, NONE, F_RING0 | F_NOREP | F_NO66), [0x33] = INSN(RDPMC, NONE, NONE, F_SYSTEM),
+	[0x30] = INSN(WRMSR, NONE, NONE, F_RING0 | F_NOREP | F_NO66),
+	[0x31] = INSN(RDTSC, NONE, NONE, F_SYSTEM),
+	[0x32] = INSN(RDMSR, NONE, NONE, F_RING0 | F_NOREP | F_NO66),
+	[0x33] = INSN(RDPMC, NONE, NONE, F_SYSTEM),
 	[0x34 ... 0x35] = LENGTH(0), [0x37] = LENGTH(0),
 	[0x40 ... 0x4f] = INSN(CMOVCC, REG, RM, M),
 	[0x50 ... 0x6f] = LENGTH(M), [0x70 ... 0x73] = LENGTH(M | F_IMM8), [0x74 ... 0x76] = LENGTH(M),
@@ -234,7 +239,8 @@ const struct opcode_row two_byte_map[256] = {
 	[0xc2] = LENGTH(M | F_IMM8),
 	[0xc3] = INSN(MOV, RM, REG, M | F_MEM | F_W32 | F_NOREP | F_NO66), /* movnti */
 	[0xc4 ... 0xc6] = LENGTH(M | F_IMM8), [0xc7] = GROUP(group9, 0),
-	[0xc8 ... 0xcf] = INSN(BSWAP, OPREG, NONE, 0), [0xd0 ... 0xfe] = LENGTH(M), [0xff] = INSN(UD, REG, RM, M),
+	[0xc8 ... 0xcf] = INSN(BSWAP, OPREG, NONE, 0), [0xd0 ... 0xfe] = LENGTH(M),
+	[0xff] = INSN(UD, REG, RM, M),
 };
 
 const struct opcode_row map_0f38[256] = {

@@ -132,15 +132,16 @@ static void op_read_vector(struct emul_ctxt *ctx, unsigned int number, uint8_t *
 	memcpy(bytes, fake_of(ctx)->vectors[number], len);
 }
 
-static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes, unsigned int len)
+static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const uint8_t *bytes,
+			    unsigned int len)
 {
 	ASSERT(number < 16 && (len == 16 || len == 32));
 	memcpy(fake_of(ctx)->vectors[number], bytes, len);
 }
 
-#define PLAIN_OPS                                                                                              \
-	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg, .probe_write = op_probe, \
-	.port_in = op_port_in, .port_out = op_port_out, .segment = op_segment
+#define PLAIN_OPS                                                                                            \
+	.fetch = op_fetch, .read = op_read, .write = op_write, .cmpxchg = op_cmpxchg,                        \
+	.probe_write = op_probe, .port_in = op_port_in, .port_out = op_port_out, .segment = op_segment
 
 static const struct emul_ops ops = { PLAIN_OPS };
 static const struct emul_ops ops_with_vectors = {

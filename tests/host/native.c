@@ -32,24 +32,28 @@ void native_exit_branched(void);
 void native_exit_branched_32(void);
 void native_exit_branched_16(void);
 
-#define EACH_GPR(insn_of)                                                                                   \
-	insn_of(rax, 0) insn_of(rcx, 8) insn_of(rdx, 16) insn_of(rbx, 24) insn_of(rsp, 32) insn_of(rbp, 40) \
-		insn_of(rsi, 48) insn_of(rdi, 56) insn_of(r8, 64) insn_of(r9, 72) insn_of(r10, 80)          \
-			insn_of(r11, 88) insn_of(r12, 96) insn_of(r13, 104) insn_of(r14, 112) insn_of(r15, 120)
+#define EACH_GPR(insn_of) \
+	insn_of(rax, 0) insn_of(rcx, 8) insn_of(rdx, 16) insn_of(rbx, 24) \
+	insn_of(rsp, 32) insn_of(rbp, 40) insn_of(rsi, 48) insn_of(rdi, 56) \
+	insn_of(r8, 64) insn_of(r9, 72) insn_of(r10, 80) insn_of(r11, 88) \
+	insn_of(r12, 96) insn_of(r13, 104) insn_of(r14, 112) insn_of(r15, 120)
 #define LOAD(reg, offset) "mov native+" #offset "(%rip), %" #reg "\n"
 #define STORE(reg, offset) "mov %" #reg ", native+" #offset "(%rip)\n"
 
-#define EACH_VECTOR(insn_of)                                                                                    \
-	insn_of(0, 176) insn_of(1, 208) insn_of(2, 240) insn_of(3, 272) insn_of(4, 304) insn_of(5, 336)         \
-		insn_of(6, 368) insn_of(7, 400) insn_of(8, 432) insn_of(9, 464) insn_of(10, 496)                \
-			insn_of(11, 528) insn_of(12, 560) insn_of(13, 592) insn_of(14, 624) insn_of(15, 656)
+#define EACH_VECTOR(insn_of) \
+	insn_of(0, 176) insn_of(1, 208) insn_of(2, 240) insn_of(3, 272) \
+	insn_of(4, 304) insn_of(5, 336) insn_of(6, 368) insn_of(7, 400) \
+	insn_of(8, 432) insn_of(9, 464) insn_of(10, 496) insn_of(11, 528) \
+	insn_of(12, 560) insn_of(13, 592) insn_of(14, 624) insn_of(15, 656)
 #define LOAD_XMM(reg, offset) "movdqu native+" #offset "(%rip), %xmm" #reg "\n"
 #define STORE_XMM(reg, offset) "movdqu %xmm" #reg ", native+" #offset "(%rip)\n"
 #define LOAD_YMM(reg, offset) "vmovdqu native+" #offset "(%rip), %ymm" #reg "\n"
 #define STORE_YMM(reg, offset) "vmovdqu %ymm" #reg ", native+" #offset "(%rip)\n"
 /* As wide as they are. Changes the flags. */
 #define VECTORS(what) \
-	"testb $1, native+688(%rip)\n" "jz 1f\n" EACH_VECTOR(what##_YMM) "jmp 2f\n" "1:\n" EACH_VECTOR(what##_XMM) "2:\n"
+	"testb $1, native+688(%rip)\n" \
+	"jz 1f\n" EACH_VECTOR(what##_YMM) "jmp 2f\n" \
+	"1:\n" EACH_VECTOR(what##_XMM) "2:\n"
 
 __asm__(".text\n"
 	"native_enter:\n"

@@ -86,7 +86,10 @@ static const ZydisDecodedOperand *memory_operand(const ZydisDecodedInstruction *
 
 static bool is_string(enum emul_op op) { return op >= OP_MOVS && op <= OP_OUTS; }
 /* Instructions that name memory and do not access it. */
-static bool has_no_size(enum emul_op op) { return op == OP_NOP || op == OP_LEA || op == OP_INVLPG || op == OP_UD; }
+static bool has_no_size(enum emul_op op)
+{
+	return op == OP_NOP || op == OP_LEA || op == OP_INVLPG || op == OP_UD;
+}
 
 /* @notrack: DS override on an indirect branch, which libzydis takes to mean
  * that and nothing else. */
@@ -95,7 +98,9 @@ static bool same_memory(const struct insn *ours, const ZydisDecodedOperand *thei
 	uint64_t mask = ours->addr_size == 8 ? ~0ull : (1ull << (8 * ours->addr_size)) - 1;
 	bool rip = theirs->mem.base == ZYDIS_REGISTER_RIP || theirs->mem.base == ZYDIS_REGISTER_EIP;
 
-	return (notrack || ours->op == OP_LEA || ours->seg == ZydisRegisterGetId(theirs->mem.segment)) && ours->rip_relative == rip &&
+	if (!notrack && ours->op != OP_LEA && ours->seg != ZydisRegisterGetId(theirs->mem.segment))
+		return false;
+	return ours->rip_relative == rip &&
 	       ours->base == gpr_of(theirs->mem.base) && ours->index == gpr_of(theirs->mem.index) &&
 	       (ours->index == NO_REG || 1 << ours->scale == theirs->mem.scale) &&
 	       ((uint64_t)(ours->disp ^ theirs->mem.disp.value) & mask) == 0 &&
@@ -119,10 +124,10 @@ static void report(const char *what, enum emul_mode mode, const uint8_t *bytes, 
 #define SAME(name) { OP_##name, ZYDIS_MNEMONIC_##name }
 #define NAME(op, name) { OP_##op, ZYDIS_MNEMONIC_##name }
 /* A condition has two or three names; libzydis uses one. */
-#define CONDITIONS(op, prefix)                                                                                \
-	NAME(op, prefix##O), NAME(op, prefix##NO), NAME(op, prefix##B), NAME(op, prefix##NB),                 \
-		NAME(op, prefix##Z), NAME(op, prefix##NZ), NAME(op, prefix##BE), NAME(op, prefix##NBE),       \
-		NAME(op, prefix##S), NAME(op, prefix##NS), NAME(op, prefix##P), NAME(op, prefix##NP),         \
+#define CONDITIONS(op, prefix) \
+	NAME(op, prefix##O), NAME(op, prefix##NO), NAME(op, prefix##B), NAME(op, prefix##NB), \
+		NAME(op, prefix##Z), NAME(op, prefix##NZ), NAME(op, prefix##BE), NAME(op, prefix##NBE), \
+		NAME(op, prefix##S), NAME(op, prefix##NS), NAME(op, prefix##P), NAME(op, prefix##NP), \
 		NAME(op, prefix##L), NAME(op, prefix##NL), NAME(op, prefix##LE), NAME(op, prefix##NLE)
 /* A move with and without VEX, single and double precision. */
 #define VECTOR(op, name) NAME(VECTOR_##op, name), NAME(VECTOR_##op, V##name)
@@ -134,46 +139,45 @@ static const struct {
 } names[] = {
 	SAME(ADD), SAME(OR), SAME(ADC), SAME(SBB), SAME(AND), SAME(SUB), SAME(XOR), SAME(CMP), SAME(TEST),
 	SAME(ROL), SAME(ROR), SAME(RCL), SAME(RCR), SAME(SHL), SAME(SHR), NAME(SAL, SHL), SAME(SAR),
-	SAME(SHLD), SAME(SHRD), SAME(INC), SAME(DEC), SAME(NEG), SAME(NOT), SAME(BT), SAME(BTS), SAME(BTR), SAME(BTC),
-	SAME(XCHG), SAME(CMPXCHG), SAME(XADD), NAME(CMPXCHG_PAIR, CMPXCHG8B), NAME(CMPXCHG_PAIR, CMPXCHG16B),
-	SAME(IMUL), NAME(MUL_ACC, MUL), NAME(IMUL_ACC, IMUL), SAME(DIV), SAME(IDIV),
-	SAME(BSF), SAME(BSR), SAME(TZCNT), SAME(LZCNT), SAME(POPCNT), SAME(BSWAP),
-	SAME(CBW), NAME(CBW, CWDE), NAME(CBW, CDQE), SAME(CWD), NAME(CWD, CDQ), NAME(CWD, CQO),
-	SAME(DAA), SAME(DAS), SAME(AAA), SAME(AAS), SAME(AAM), SAME(AAD), SAME(LAHF), SAME(SAHF),
-	SAME(CLC), SAME(STC), SAME(CMC), SAME(CLD), SAME(STD), SAME(SALC), SAME(BOUND),
-	NAME(UD, UD0), NAME(UD, UD1), NAME(UD, UD2),
-	SAME(NOP), NAME(NOP, PAUSE), NAME(NOP, PREFETCH), NAME(NOP, PREFETCHW), NAME(NOP, PREFETCHWT1),
-	NAME(NOP, PREFETCHT0), NAME(NOP, PREFETCHT1), NAME(NOP, PREFETCHT2), NAME(NOP, PREFETCHNTA),
-	NAME(NOP, CLFLUSH), NAME(NOP, CLFLUSHOPT), NAME(NOP, LFENCE), NAME(NOP, MFENCE), NAME(NOP, SFENCE),
-	NAME(NOP, ENDBR32), NAME(NOP, ENDBR64), NAME(NOP, RDSSPD), NAME(NOP, RDSSPQ), NAME(NOP, CLDEMOTE),
-	SAME(MOV), NAME(MOV, MOVNTI), SAME(MOVZX), SAME(MOVSX), NAME(MOVSX, MOVSXD), SAME(MOVBE), SAME(LEA), NAME(XLAT, XLAT),
-	CONDITIONS(SETCC, SET), CONDITIONS(CMOVCC, CMOV), CONDITIONS(JCC, J),
-	SAME(PUSH), SAME(POP), SAME(PUSHF), NAME(PUSHF, PUSHFD), NAME(PUSHF, PUSHFQ), SAME(POPF), NAME(POPF, POPFD),
-	NAME(POPF, POPFQ), SAME(PUSHA), NAME(PUSHA, PUSHAD), SAME(POPA), NAME(POPA, POPAD), SAME(ENTER), SAME(LEAVE),
-	NAME(CALL_REL, CALL), SAME(CALL), NAME(JMP_REL, JMP), SAME(JMP), SAME(RET),
-	NAME(JCXZ, JCXZ), NAME(JCXZ, JECXZ), NAME(JCXZ, JRCXZ), SAME(LOOP), SAME(LOOPE), SAME(LOOPNE),
-	NAME(MOVS, MOVSB), NAME(MOVS, MOVSW), NAME(MOVS, MOVSD), NAME(MOVS, MOVSQ),
-	NAME(CMPS, CMPSB), NAME(CMPS, CMPSW), NAME(CMPS, CMPSD), NAME(CMPS, CMPSQ),
-	NAME(STOS, STOSB), NAME(STOS, STOSW), NAME(STOS, STOSD), NAME(STOS, STOSQ),
-	NAME(LODS, LODSB), NAME(LODS, LODSW), NAME(LODS, LODSD), NAME(LODS, LODSQ),
-	NAME(SCAS, SCASB), NAME(SCAS, SCASW), NAME(SCAS, SCASD), NAME(SCAS, SCASQ),
-	NAME(INS, INSB), NAME(INS, INSW), NAME(INS, INSD), NAME(OUTS, OUTSB), NAME(OUTS, OUTSW), NAME(OUTS, OUTSD),
-	SAME(IN), SAME(OUT),
-	VECTOR_BOTH(LOAD, MOVUP), VECTOR_BOTH(STORE, MOVUP), VECTOR_BOTH(LOAD, MOVAP), VECTOR_BOTH(STORE, MOVAP),
-	VECTOR_BOTH(LOAD, MOVS), VECTOR_BOTH(STORE, MOVS), VECTOR_BOTH(STORE, MOVNTP),
-	VECTOR_BOTH(LOAD_LOW, MOVLP), VECTOR_BOTH(STORE, MOVLP), VECTOR_BOTH(LOAD_HIGH, MOVHP), VECTOR_BOTH(STORE_HIGH, MOVHP),
-	VECTOR(LOAD, MOVD), VECTOR(STORE, MOVD), VECTOR(LOAD, MOVQ), VECTOR(STORE, MOVQ),
-	VECTOR(LOAD, MOVDQA), VECTOR(STORE, MOVDQA), VECTOR(LOAD, MOVDQU), VECTOR(STORE, MOVDQU),
-	VECTOR(STORE, MOVNTDQ), VECTOR(LOAD, MOVNTDQA), VECTOR(LOAD, LDDQU),
-	NAME(MOV_FROM_SREG, MOV), NAME(MOV_TO_SREG, MOV), NAME(PUSH_SREG, PUSH), NAME(POP_SREG, POP),
-	NAME(LOAD_POINTER, LDS), NAME(LOAD_POINTER, LES), NAME(LOAD_POINTER, LSS), NAME(LOAD_POINTER, LFS),
-	NAME(LOAD_POINTER, LGS), SAME(ARPL), SAME(VERR), SAME(VERW), SAME(LAR), SAME(LSL),
-	NAME(JMP_FAR, JMP), NAME(CALL_FAR, CALL), NAME(RET_FAR, RET), SAME(IRET), NAME(IRET, IRETD), NAME(IRET, IRETQ),
-	SAME(INT), SAME(INT3), SAME(INT1), SAME(INTO), SAME(CLI), SAME(STI), SAME(HLT), SAME(CLTS), NAME(WAIT, FWAIT),
-	SAME(LGDT), SAME(LIDT), SAME(SGDT), SAME(SIDT), SAME(LLDT), SAME(LTR), SAME(SLDT), SAME(STR), SAME(LMSW), SAME(SMSW),
+	SAME(SHLD), SAME(SHRD), SAME(INC), SAME(DEC), SAME(NEG), SAME(NOT), SAME(BT), SAME(BTS), SAME(BTR),
+	SAME(BTC), SAME(XCHG), SAME(CMPXCHG), SAME(XADD), NAME(CMPXCHG_PAIR, CMPXCHG8B),
+	NAME(CMPXCHG_PAIR, CMPXCHG16B), SAME(IMUL), NAME(MUL_ACC, MUL), NAME(IMUL_ACC, IMUL), SAME(DIV),
+	SAME(IDIV), SAME(BSF), SAME(BSR), SAME(TZCNT), SAME(LZCNT), SAME(POPCNT), SAME(BSWAP), SAME(CBW),
+	NAME(CBW, CWDE), NAME(CBW, CDQE), SAME(CWD), NAME(CWD, CDQ), NAME(CWD, CQO), SAME(DAA), SAME(DAS),
+	SAME(AAA), SAME(AAS), SAME(AAM), SAME(AAD), SAME(LAHF), SAME(SAHF), SAME(CLC), SAME(STC),
+	SAME(CMC), SAME(CLD), SAME(STD), SAME(SALC), SAME(BOUND), NAME(UD, UD0), NAME(UD, UD1),
+	NAME(UD, UD2), SAME(NOP), NAME(NOP, PAUSE), NAME(NOP, PREFETCH), NAME(NOP, PREFETCHW),
+	NAME(NOP, PREFETCHWT1), NAME(NOP, PREFETCHT0), NAME(NOP, PREFETCHT1), NAME(NOP, PREFETCHT2),
+	NAME(NOP, PREFETCHNTA), NAME(NOP, CLFLUSH), NAME(NOP, CLFLUSHOPT), NAME(NOP, LFENCE),
+	NAME(NOP, MFENCE), NAME(NOP, SFENCE), NAME(NOP, ENDBR32), NAME(NOP, ENDBR64), NAME(NOP, RDSSPD),
+	NAME(NOP, RDSSPQ), NAME(NOP, CLDEMOTE), SAME(MOV), NAME(MOV, MOVNTI), SAME(MOVZX), SAME(MOVSX),
+	NAME(MOVSX, MOVSXD), SAME(MOVBE), SAME(LEA), NAME(XLAT, XLAT), CONDITIONS(SETCC, SET),
+	CONDITIONS(CMOVCC, CMOV), CONDITIONS(JCC, J), SAME(PUSH), SAME(POP), SAME(PUSHF),
+	NAME(PUSHF, PUSHFD), NAME(PUSHF, PUSHFQ), SAME(POPF), NAME(POPF, POPFD), NAME(POPF, POPFQ),
+	SAME(PUSHA), NAME(PUSHA, PUSHAD), SAME(POPA), NAME(POPA, POPAD), SAME(ENTER), SAME(LEAVE),
+	NAME(CALL_REL, CALL), SAME(CALL), NAME(JMP_REL, JMP), SAME(JMP), SAME(RET), NAME(JCXZ, JCXZ),
+	NAME(JCXZ, JECXZ), NAME(JCXZ, JRCXZ), SAME(LOOP), SAME(LOOPE), SAME(LOOPNE), NAME(MOVS, MOVSB),
+	NAME(MOVS, MOVSW), NAME(MOVS, MOVSD), NAME(MOVS, MOVSQ), NAME(CMPS, CMPSB), NAME(CMPS, CMPSW),
+	NAME(CMPS, CMPSD), NAME(CMPS, CMPSQ), NAME(STOS, STOSB), NAME(STOS, STOSW), NAME(STOS, STOSD),
+	NAME(STOS, STOSQ), NAME(LODS, LODSB), NAME(LODS, LODSW), NAME(LODS, LODSD), NAME(LODS, LODSQ),
+	NAME(SCAS, SCASB), NAME(SCAS, SCASW), NAME(SCAS, SCASD), NAME(SCAS, SCASQ), NAME(INS, INSB),
+	NAME(INS, INSW), NAME(INS, INSD), NAME(OUTS, OUTSB), NAME(OUTS, OUTSW), NAME(OUTS, OUTSD),
+	SAME(IN), SAME(OUT), VECTOR_BOTH(LOAD, MOVUP), VECTOR_BOTH(STORE, MOVUP), VECTOR_BOTH(LOAD, MOVAP),
+	VECTOR_BOTH(STORE, MOVAP), VECTOR_BOTH(LOAD, MOVS), VECTOR_BOTH(STORE, MOVS),
+	VECTOR_BOTH(STORE, MOVNTP), VECTOR_BOTH(LOAD_LOW, MOVLP), VECTOR_BOTH(STORE, MOVLP),
+	VECTOR_BOTH(LOAD_HIGH, MOVHP), VECTOR_BOTH(STORE_HIGH, MOVHP), VECTOR(LOAD, MOVD),
+	VECTOR(STORE, MOVD), VECTOR(LOAD, MOVQ), VECTOR(STORE, MOVQ), VECTOR(LOAD, MOVDQA),
+	VECTOR(STORE, MOVDQA), VECTOR(LOAD, MOVDQU), VECTOR(STORE, MOVDQU), VECTOR(STORE, MOVNTDQ),
+	VECTOR(LOAD, MOVNTDQA), VECTOR(LOAD, LDDQU), NAME(MOV_FROM_SREG, MOV), NAME(MOV_TO_SREG, MOV),
+	NAME(PUSH_SREG, PUSH), NAME(POP_SREG, POP), NAME(LOAD_POINTER, LDS), NAME(LOAD_POINTER, LES),
+	NAME(LOAD_POINTER, LSS), NAME(LOAD_POINTER, LFS), NAME(LOAD_POINTER, LGS), SAME(ARPL), SAME(VERR),
+	SAME(VERW), SAME(LAR), SAME(LSL), NAME(JMP_FAR, JMP), NAME(CALL_FAR, CALL), NAME(RET_FAR, RET),
+	SAME(IRET), NAME(IRET, IRETD), NAME(IRET, IRETQ), SAME(INT), SAME(INT3), SAME(INT1), SAME(INTO),
+	SAME(CLI), SAME(STI), SAME(HLT), SAME(CLTS), NAME(WAIT, FWAIT), SAME(LGDT), SAME(LIDT), SAME(SGDT),
+	SAME(SIDT), SAME(LLDT), SAME(LTR), SAME(SLDT), SAME(STR), SAME(LMSW), SAME(SMSW),
 	NAME(MOV_FROM_CR, MOV), NAME(MOV_TO_CR, MOV), NAME(MOV_FROM_DR, MOV), NAME(MOV_TO_DR, MOV),
-	SAME(RDMSR), SAME(WRMSR), NAME(XCR, XGETBV), NAME(XCR, XSETBV), SAME(RDTSC), SAME(RDPMC), SAME(CPUID), SAME(INVLPG),
-	SAME(WBINVD), NAME(WBINVD, INVD),
+	SAME(RDMSR), SAME(WRMSR), NAME(XCR, XGETBV), NAME(XCR, XSETBV), SAME(RDTSC), SAME(RDPMC),
+	SAME(CPUID), SAME(INVLPG), SAME(WBINVD), NAME(WBINVD, INVD),
 };
 
 static bool same_name(enum emul_op op, ZydisMnemonic name)
@@ -222,7 +226,9 @@ static ZydisRegister gpr(const struct insn *ours, unsigned int n, unsigned int s
 	case 1:
 		if (n >= 8)
 			return ZYDIS_REGISTER_R8B + n - 8;
-		return n < 4 ? ZYDIS_REGISTER_AL + n : (ours->rex ? ZYDIS_REGISTER_SPL : ZYDIS_REGISTER_AH) + n - 4;
+		if (n < 4)
+			return ZYDIS_REGISTER_AL + n;
+		return (ours->rex ? ZYDIS_REGISTER_SPL : ZYDIS_REGISTER_AH) + n - 4;
 	case 2:
 		return ZYDIS_REGISTER_AX + n;
 	case 4:
@@ -244,7 +250,8 @@ static ZydisRegister operand_register(const struct insn *ours, enum operand_kind
 }
 
 /* Ours is extended as it is used; theirs, if unsigned, is as it was encoded. */
-static bool same_immediate(const struct insn *ours, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *theirs)
+static bool same_immediate(const struct insn *ours, const ZydisDecodedInstruction *z,
+			   const ZydisDecodedOperand *theirs)
 {
 	unsigned int bits = theirs->imm.is_signed ? 8u * ours->op_size : z->raw.imm[0].size;
 	uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
@@ -321,7 +328,8 @@ static bool same_register(const struct insn *ours, ZydisRegister r)
 	return is_among(ours, r);
 }
 
-static bool same_operand(const struct insn *ours, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *theirs)
+static bool same_operand(const struct insn *ours, const ZydisDecodedInstruction *z,
+			 const ZydisDecodedOperand *theirs)
 {
 	switch (theirs->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
