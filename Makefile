@@ -44,9 +44,9 @@ $(B)/gen/dsdt.h: devices/dsdt.asl
 	@echo "  ASL   $@"; iasl -vs -p $(B)/gen/dsdt -tc $< >$(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
 	@sed -n 's/^unsigned char/static const unsigned char/; /static/,/};/p' $(B)/gen/dsdt.hex >$@.new && mv $@.new $@
 
-$(B)/gen/bios.bin: kernel/bios/bios.asm
+$(B)/gen/bios.bin: kernel/bios/bios.asm $(wildcard kernel/bios/*.inc)
 	@mkdir -p $(@D)
-	@echo "  ASM   $<"; $(NASM) -f bin -I. -MD $(B)/gen/bios.d -o $@ $<
+	@echo "  ASM   $<"; $(NASM) -f bin -I. -o $@ $<
 
 $(B)/gen/bios.h: $(B)/gen/bios.bin
 	@{ echo 'static const unsigned char bios_image[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; } >$@.new && mv $@.new $@

@@ -79,29 +79,35 @@ def make_iso(directory, modules, options="", load="multiboot2"):
     return iso
 
 
-def make_bare_iso(directory, guest):
-    """An ISO that boots one of our own guests with no hypervisor under it; returns its path."""
+def make_guest_iso(directory, guest, script):
+    """An ISO whose GRUB finds one of our own guests at /boot/guest.elf and runs @script; returns its path."""
     os.makedirs(directory, exist_ok=True)
-    cfg, iso = os.path.join(directory, "grub.cfg"), os.path.join(directory, "test.iso")
+    cfg, iso = os.path.join(directory, "grub.cfg"), os.path.join(directory, "guest.iso")
     with open(cfg, "w", encoding="utf-8") as f:
-        f.write("set timeout=0\nmultiboot /boot/guest.elf\nboot\n")
+        f.write(script)
     subprocess.run([os.path.join(ROOT, "tools", "mkiso"), "-o", iso, "-c", cfg,
                     "guest.elf=" + os.path.join(BUILD, "guest", guest + ".elf")], check=True)
     return iso
 
 
+def alone(guest):
+    """For Machine: one of our own guests has the machine for itself."""
+    script = "set timeout=0\nmultiboot /boot/guest.elf\nboot\n"
+    return lambda directory: (make_guest_iso(directory, guest, script), bochs.CDROM)
+
+
 class Machine:
-    """A running machine. @text is all that its serial line has said. @bare: one of our own guests is to have the
-    machine for itself."""
+    """A running machine. @text is all that its serial line has said. @bare: there is no hypervisor; a function that
+    makes what the machine starts from in a directory, and returns that and how Bochs is told of it."""
 
     def __init__(self, directory, modules, options="", load="multiboot2", emulator="bochs", bare=None, **how):
-        iso = make_bare_iso(directory, bare) if bare else make_iso(directory, modules, options, load)
+        medium, start = bare(directory) if bare else (make_iso(directory, modules, options, load), bochs.CDROM)
         self.lock = process.EmulatorLock()
         try:
             if emulator == "bochs":
-                self.emulator = bochs.Bochs(iso, directory, ips=IPS, **how)
+                self.emulator = bochs.Bochs(medium, directory, ips=IPS, start=start, **how)
             else:
-                self.emulator = qemu.Qemu(iso, directory, **how)
+                self.emulator = qemu.Qemu(medium, directory, **how)
         except Exception:
             self.lock.release()
             raise
@@ -110,7 +116,7 @@ class Machine:
         self.console = pexpect.fdpexpect.fdspawn(self.emulator.serial, encoding="utf-8", codec_errors="replace",
                                                  searchwindowsize=4000, maxread=65536)
         self.console.logfile_read = self.log
-        self.iso = iso
+        self.medium = medium
         self.running = True
 
     @property
@@ -152,7 +158,7 @@ class Machine:
             self.emulator.stop()
             self.lock.release()
             self.log.close()
-            os.unlink(self.iso)
+            os.unlink(self.medium)
 
     def diagnosis(self):
         return process.tail(self.log_path, 60), self.emulator.diagnosis()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import said
-from machine import ROOT, assert_clean_end, own
+from machine import ROOT, alone, assert_clean_end, own
 
 # These end badly on purpose: test_mistakes.py.
 BAD = {"triple32", "wild32"}
@@ -37,7 +37,7 @@ def test_guest(boot, guest):
 @pytest.mark.parametrize("guest", GUESTS)
 def test_guest_on_the_bare_machine(boot, guest):
     """What a guest is held to must be true of a machine without us."""
-    text = boot([], bare=guest).finish(120)
+    text = boot([], bare=alone(guest)).finish(120)
     result = re.search(RESULT, text)
     assert result and int(result.group(1)) > 0 and result.group(2) == "0", text[text.find("FAIL"):][:2000]
 

@@ -10,15 +10,26 @@ DEFAULT_MODEL = "corei7_haswell_4770"
 # Instructions per emulated second. So many that guest timers do not inflate instruction counts.
 MEASURING_IPS = 1000000000
 
-RC = """\
+# How a machine starts: lines for RC.
+BIOS = """\
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+"""
+CDROM = BIOS + """\
+ata0-master: type=cdrom, path={path}, status=inserted
+boot: cdrom
+"""
+DISK = BIOS + """\
+ata0-master: type=disk, mode=flat, path={path}, cylinders=0
+boot: disk
+"""
+
+RC = """\
+{start}\
 cpu: model={model}, count=1, ips={ips}, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
 clock: sync=none, time0=1700000000
 display_library: rfb, options="timeout=0"
-ata0-master: type=cdrom, path={iso}, status=inserted
-boot: cdrom
 com1: enabled=1, mode={serial}
 port_e9_hack: enabled=1
 panic: action=fatal
@@ -31,11 +42,13 @@ sound: waveoutdrv=dummy
 
 
 class Bochs:
-    """One run of Bochs on @iso. All its files live in @directory; the serial line is self.serial, a socket."""
+    """One run of Bochs on @medium, an ISO unless @start says otherwise. All its files live in @directory; the serial
+    line is self.serial, a socket."""
 
     name = "Bochs"
 
-    def __init__(self, iso, directory, model=DEFAULT_MODEL, memory=1024, ips=MEASURING_IPS, debugger=("c",)):
+    def __init__(self, medium, directory, model=DEFAULT_MODEL, memory=1024, ips=MEASURING_IPS, debugger=("c",),
+                 start=CDROM):
         os.makedirs(directory, exist_ok=True)
         self.log = os.path.join(directory, "bochs.log")
         self.output = os.path.join(directory, "bochs.out")
@@ -43,7 +56,7 @@ class Bochs:
         rc = os.path.join(directory, "bochsrc")
         commands = os.path.join(directory, "bochs.commands")
         with open(rc, "w", encoding="ascii") as f:
-            f.write(RC.format(model=model, ips=ips, memory=memory, iso=iso, log=self.log,
+            f.write(RC.format(start=start.format(path=medium), model=model, ips=ips, memory=memory, log=self.log,
                               serial=f"socket-server, dev=localhost:{port}"))
         # Debian's build has the internal debugger: it waits for commands, so give it "continue".
         with open(commands, "w", encoding="ascii") as f:
