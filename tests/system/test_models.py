@@ -10,6 +10,7 @@ import re
 import pytest
 
 import said
+import disk
 from machine import BUILD, bochs, own
 from test_own_guests import GUESTS, RESULT
 
@@ -50,10 +51,10 @@ def fresh_table():
         os.unlink(TABLE)
 
 
-@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("guest", GUESTS + ["boot16"])
 @pytest.mark.parametrize("model", MODELS)
 def test_guest_on_model(boot, model, guest):
-    m = boot(own("own", guest), model=model)
+    m = boot(disk.module("own", disk.BOOT16) if guest == "boot16" else own("own", guest), model=model)
     text = m.finish(150)
     result = re.search(RESULT, text)
     assert result and int(result.group(1)) > 0 and result.group(2) == "0", text[text.find("FAIL"):][:2000]
