@@ -5,9 +5,10 @@
  * its own, no knowledge of VMs: the same source runs in the hypervisor, in
  * unit tests and under a fuzzer.
  *
- * It knows the forms that reach device registers and page tables in
- * practice. For any other it says EMUL_UNKNOWN having changed nothing, and
- * the caller runs the instruction natively for one step.
+ * It knows what reaches device registers and page tables in practice and,
+ * outside long mode, all of the integer instructions, privileged ones too. For
+ * any other it says EMUL_UNKNOWN having changed nothing, and the caller runs
+ * the instruction natively for one step, if the hardware can.
  */
 #ifndef EMULATE_EMULATE_H
 #define EMULATE_EMULATE_H
@@ -116,6 +117,7 @@ struct emul_ctxt {
 	 * in long mode. */
 	const struct emul_system_ops *system;
 	void *opaque; /* the ops' own */
+	/* mode, cpl, cr0, cr4 and xcr0 follow what the instruction does. */
 	enum emul_mode mode; /* of CS: the width of code */
 	bool long_mode;      /* EFER.LMA */
 	uint64_t cr0;        /* guest's: PE tells real mode */

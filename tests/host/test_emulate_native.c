@@ -495,6 +495,9 @@ static void choose_frame_pointer(void)
 		now.regs.gpr[GPR_RBP] = ((in_window() - base_of(SEG_SS)) & (upper ? 0xffff : ~0ull)) | upper;
 	if (now.insn.op == OP_ENTER)
 		now.regs.gpr[GPR_RBP] = now.regs.gpr[GPR_RSP] + 256 + random64() % 64;
+	/* What of it is not an address. */
+	if (now.insn.op == OP_ENTER && (upper || (now.insn.imm2 & 31) < 2))
+		now.regs.gpr[GPR_RBP] ^= random64() << 16;
 }
 
 static void choose_string_registers(void)

@@ -556,8 +556,10 @@ static void interrupts_to_an_inner_ring_and_back(void **state)
 	assert_true(FLAGS & X86_EFLAGS_IF); /* a trap gate */
 	open_ring(3);
 	fake_poke(&f, IDT + 1 * 8, 8, gate(CODE0, 0x1111, 0x8e, 0));
+	FLAGS |= X86_EFLAGS_RF;
 	assert_int_equal(STEP("\xf1"), EMUL_DONE); /* int1 needs no DPL */
 	assert_int_equal(RIP, 0x1111);
+	assert_int_equal(fake_peek(&f, INNER_STACK - 12, 4), X86_EFLAGS_FIXED);
 }
 
 static void iret_within_a_ring(void **state)
@@ -879,6 +881,9 @@ static void descriptors_are_asked_about(void **state)
 	assert_int_equal(REG(RCX), 0x8b00);
 	assert_int_equal(STEP("\x0f\x03\xd0"), EMUL_DONE);
 	assert_int_equal(REG(RDX), 0x1ff);
+	REG(RAX) = DATA0 | 3; /* asked for by ring 3 */
+	assert_int_equal(STEP("\x0f\x00\xe0"), EMUL_DONE);
+	assert_false(FLAGS & X86_EFLAGS_ZF);
 }
 
 static void arpl_raises_the_rpl(void **state)
