@@ -38,11 +38,13 @@ class Module:
         self.content, self.string = content, string
 
 
-def linux(name, flavour="cloud", memory="512M", arguments="console=ttyS0"):
-    """The modules of a Debian guest."""
+def linux(name, flavour="cloud", memory="512M", arguments="console=ttyS0", keys=""):
+    """The modules of a Debian guest. @keys: more of them for the kernel's line."""
     guests = os.path.join(BUILD, "guests")
-    return [Module(os.path.join(guests, flavour, "vmlinuz"), f"name={name} kind=linux mem={memory} -- {arguments}"),
-            Module(os.path.join(guests, "initrd"), f"name={name} kind=initrd")]
+    initrd = "initrd-i386" if flavour.startswith("686") else "initrd"
+    kernel = f"name={name} kind=linux mem={memory} {keys} -- {arguments}"
+    return [Module(os.path.join(guests, flavour, "vmlinuz"), kernel),
+            Module(os.path.join(guests, initrd), f"name={name} kind=initrd")]
 
 
 def own(name, guest, memory="64M"):
