@@ -248,14 +248,17 @@ static void long_writes_are_cut_between_aligned_units(void **state)
 	}
 }
 
-static void only_the_write_mode_tells(void **state)
+static void lesson_18_untracked_pages_tell_nobody(void **state)
 {
 	struct memslot *slot = memslot_find(&m.slots, gfn(16));
 	uint8_t b = 1;
 
 	assert_int_equal(page_track_add(&m.track, &slot->track, gfn(16), PAGE_TRACK_READ), 0);
 	assert_int_equal(page_track_add(&m.track, &slot->track, gfn(16), PAGE_TRACK_EXEC), 0);
+	track(18); /* another page is no reason either */
 	assert_int_equal(guest_write(&m, G(16, 0), &b, 1, WRITER_EMULATOR), 0);
+	assert_int_equal(guest_write(&m, G(17, 0), &b, 1, WRITER_EMULATOR), 0);
+	assert_int_equal(guest_cmpxchg(&m, G(17, 0), &b, &b, 1, WRITER_EMULATOR), 0);
 	assert_int_equal(seen.events, 0);
 }
 
@@ -320,7 +323,7 @@ int main(void)
 		T(lesson_28_one_store_is_one_event),
 		T(no_event_crosses_a_page),
 		T(long_writes_are_cut_between_aligned_units),
-		T(only_the_write_mode_tells),
+		T(lesson_18_untracked_pages_tell_nobody),
 		T(cmpxchg_at_all_lengths),
 		T(cmpxchg_shapes_are_checked),
 	};

@@ -287,6 +287,20 @@ static void rmaps_cover_the_slot_at_each_level(void **state)
 	assert_int_equal(memslot_index(slot, gfn(511), PG_LEVEL_2M), 0);
 }
 
+/* What tracking costs a guest that is not tracked: the counters, and the heads
+ * of the reverse maps beside them. */
+static void lesson_17_what_a_slot_costs(void **state)
+{
+	const uint64_t npages = 1 << 18; /* 1 GiB */
+	size_t before = host_pages_used(), cost;
+
+	assert_int_equal(create(0, 0, npages), 0);
+	cost = (host_pages_used() - before) * PAGE_SIZE;
+	assert_true(cost >= npages * PAGE_TRACK_MODES * sizeof(uint16_t));
+	assert_true(cost <= npages * 15);
+	assert_true(cost * 250 < npages * PAGE_SIZE); /* 0.4 % */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -306,6 +320,7 @@ int main(void)
 		T(lesson_04_flags_change_keeps_counters),
 		T(large_mappings_need_whole_congruent_ranges),
 		T(rmaps_cover_the_slot_at_each_level),
+		T(lesson_17_what_a_slot_costs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static uint64_t gpte_at(struct fixture *fx, gpa_t at)
 
 /* ---- results of a fault --------------------------------------------------------- */
 
-static void paging_off_is_identity(void **state)
+static void lesson_34_paging_off_is_identity(void **state)
 {
 	struct fixture fx;
 	struct page_fault f;
@@ -340,7 +340,7 @@ static void a_clean_large_page_is_read_only(void **state)
 
 /* ---- CR0.WP, SMEP, SMAP ------------------------------------------------------------ */
 
-static void wp_off_flips_a_user_page(void **state)
+static void lesson_31_wp_off_flips_a_user_page(void **state)
 {
 	const uint64_t lme = EFER_LME | EFER_LMA | EFER_NXE;
 	struct fixture fx;
@@ -405,6 +405,14 @@ static void the_hardware_registers(void **state)
 	fx_long_mode(&fx);
 	assert_true(fx.v.hw_long);
 	assert_int_equal(mmu_hw_efer(&fx.v), EFER_NXE | EFER_LME | EFER_LMA);
+	/* Bits that mean something to shadow tables which it does not mean to them. */
+	fx.v.paging.cr4 |= X86_CR4_PCIDE | X86_CR4_LA57 | 1ull << 22 /* PKE */;
+	assert_int_equal(mmu_hw_cr4(&fx.v), X86_CR4_PAE);
+	/* Paging off, LME left on: the hardware runs PAE, thus outside long mode. */
+	assert_int_equal(mmu_set_paging(&fx.v, &(struct guest_paging){ .cr0 = X86_CR0_PE, .efer = EFER_LME,
+			 .cr4 = X86_CR4_SMEP | X86_CR4_SMAP, .maxphyaddr = 40 }), 0);
+	assert_int_equal(mmu_hw_efer(&fx.v), EFER_NXE);
+	assert_int_equal(mmu_hw_cr4(&fx.v), X86_CR4_PAE);
 	fx_close(&fx);
 }
 
@@ -785,7 +793,7 @@ static void a_step_over_a_slot_that_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paging_off_is_identity),
+		cmocka_unit_test(lesson_34_paging_off_is_identity),
 		cmocka_unit_test(faults_of_the_guest_are_its_own),
 		cmocka_unit_test(tables_in_a_hole_fault),
 		cmocka_unit_test(accessed_and_dirty_are_set_as_by_hardware),
@@ -799,7 +807,7 @@ int main(void)
 		cmocka_unit_test(a_table_inside_a_large_page_splits_it),
 		cmocka_unit_test(lesson_20_a_split_follows_its_entry),
 		cmocka_unit_test(a_clean_large_page_is_read_only),
-		cmocka_unit_test(wp_off_flips_a_user_page),
+		cmocka_unit_test(lesson_31_wp_off_flips_a_user_page),
 		cmocka_unit_test(wp_off_with_smap_is_emulated),
 		cmocka_unit_test(the_hardware_registers),
 		cmocka_unit_test(two_level_quadrants),

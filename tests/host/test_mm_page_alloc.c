@@ -4,9 +4,13 @@
  * test gives it memory, and sees its statistics come back exactly.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "lib/alloc.h"
 #include "lib/errno.h"
@@ -101,6 +105,7 @@ static void a_region_too_small_is_reserved(void **state)
 
 	assert_int_equal(page_alloc_add_region(&a, start, PAGE_SIZE), 0);
 	assert_int_equal(page_alloc_stats(&a).reserved, 1);
+	assert_int_equal(a.regions, 0);
 	assert_int_equal(page_alloc(&a, 1, 1, &p), -ENOMEM);
 }
 
@@ -213,6 +218,138 @@ static void the_arena_gives_low_pages_when_asked(void **state)
 	assert_null(mem_zalloc(SIZE_MAX));
 }
 
+/* ---- what comes back -------------------------------------------------- */
+
+/* Every block of every order is as it was: all buddies have merged. */
+static void assert_merged(const uint64_t before[PAGE_ALLOC_ORDERS])
+{
+	for (int order = 0; order < PAGE_ALLOC_ORDERS; order++)
+		assert_int_equal(a.region[0].free_blocks[order], before[order]);
+}
+
+/* Pages freed one by one in any order become the blocks that they were. */
+static void freed_pages_merge(void **state)
+{
+	static const unsigned int steps[] = { 1, 3, 7, 101, 255 }; /* coprime to 254 */
+	uint64_t before[PAGE_ALLOC_ORDERS];
+	hpa_t start = open_area(MIB), p;
+	uint64_t n;
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB - PAGE_SIZE), 0);
+	memcpy(before, a.region[0].free_blocks, sizeof(before));
+	n = page_alloc_stats(&a).free;
+	assert_int_equal(n, 254);
+	for (unsigned int k = 0; k < ARRAY_SIZE(steps); k++) {
+		assert_int_equal(page_alloc(&a, n, 1, &p), 0);
+		for (uint64_t i = 0; i < n; i++)
+			page_free(&a, hpa_add(p, (i * steps[k] % n) * PAGE_SIZE), 1);
+		assert_merged(before);
+		assert_int_equal(page_alloc(&a, n, 1, &p), 0);
+		for (uint64_t i = n; i-- > 0;)
+			page_free(&a, hpa_add(p, (i * steps[k] % n) * PAGE_SIZE), 1);
+		assert_merged(before);
+	}
+}
+
+/* A run may end in the middle of a block; what lies behind stays to be had. */
+static void a_run_across_blocks_loses_nothing(void **state)
+{
+	hpa_t start = open_area(4 * MIB), all, p;
+	uint64_t n, had = 0;
+
+	assert_int_equal(page_alloc_add_region(&a, start, 4 * MIB), 0);
+	n = page_alloc_stats(&a).free;
+	assert_int_equal(page_alloc(&a, n, 1, &all), 0);
+	/* Free: the upper half of an aligned 64, and the lower part of the next: a
+	 * run of 40 that no block holds. */
+	all.v = (all.v + 64 * PAGE_SIZE - 1) & ~(64 * PAGE_SIZE - 1);
+	page_free(&a, hpa_add(all, 32 * PAGE_SIZE), 56);
+	assert_int_equal(page_alloc(&a, 40, 8, &p), 0);
+	assert_true(p.v >= all.v + 32 * PAGE_SIZE && p.v + 40 * PAGE_SIZE <= all.v + 88 * PAGE_SIZE);
+	while (page_alloc(&a, 1, 1, &p) == 0)
+		had++;
+	assert_int_equal(had, 16);
+	page_alloc_init(&a);
+	assert_int_equal(page_alloc_add_region(&a, start, 4 * MIB), 0);
+	n = page_alloc_stats(&a).free;
+	assert_int_equal(page_alloc(&a, 600, 64, &p), 0);
+	for (had = 0; page_alloc(&a, 1, 1, &p) == 0;)
+		had++;
+	assert_int_equal(had, n - 600);
+}
+
+/* The bitmaps of all orders lie behind each other: a search that ran over the
+ * end of one would take the next one's bits for free pages. */
+static void a_run_ends_with_its_region(void **state)
+{
+	hpa_t start = open_area(MIB), p, first;
+	uint64_t skip;
+
+	skip = (start.v / PAGE_SIZE + 1) & 1; /* the first page that is handed out has an even number */
+	start = hpa_add(start, skip * PAGE_SIZE);
+	assert_int_equal(page_alloc_add_region(&a, start, 65 * PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_stats(&a).free, 64);
+	assert_int_equal(page_alloc(&a, 64, 1, &first), 0);
+	assert_int_equal(first.v / PAGE_SIZE % 2, 0);
+	page_free(&a, first, 2);                                /* the first block of order 1 */
+	page_free(&a, hpa_add(first, 10 * PAGE_SIZE), 1);       /* some block of order 0 */
+	page_free(&a, hpa_add(first, 61 * PAGE_SIZE), 3);       /* the end */
+	assert_int_equal(page_alloc(&a, 4, 1, &p), -ENOMEM);
+	assert_int_equal(page_alloc(&a, 3, 1, &p), 0);
+	assert_int_equal(p.v, first.v + 61 * PAGE_SIZE);
+	assert_balanced();
+}
+
+/* Physical address 0 reads too much like an error. */
+static void page_0_is_never_handed_out(void **state)
+{
+	hpa_t p;
+
+	page_alloc_init(&a);
+	assert_int_equal(page_alloc_add_region(&a, hpa(0), PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_stats(&a).reserved, 1);
+	page_alloc_init(&a);
+	/* One page is left, for bookkeeping. */
+	assert_int_equal(page_alloc_add_region(&a, hpa(0), 2 * PAGE_SIZE), 0);
+	assert_int_equal(page_alloc_stats(&a).reserved, 2);
+	assert_int_equal(page_alloc(&a, 1, 1, &p), -ENOMEM);
+	assert_balanced();
+}
+
+/* Does it end in an assertion? It is our own bug then, not an error to return. */
+static bool asserts(void (*f)(hpa_t p), hpa_t p)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		(void)!freopen("/dev/null", "w", stderr);
+		f(p);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void free_one(hpa_t p) { page_free(&a, p, 1); }
+
+static void pages_that_are_not_allocated_cannot_be_freed(void **state)
+{
+	hpa_t start = open_area(MIB), p;
+
+	assert_int_equal(page_alloc_add_region(&a, start, MIB), 0);
+	assert_int_equal(page_alloc(&a, 4, 1, &p), 0);
+	assert_false(asserts(free_one, p));
+	page_free(&a, hpa_add(p, PAGE_SIZE), 2);
+	assert_true(asserts(free_one, hpa_add(p, PAGE_SIZE)));
+	assert_true(asserts(free_one, hpa_add(p, 2 * PAGE_SIZE)));
+	assert_true(asserts(free_one, hpa_add(p, 1)));
+	assert_true(asserts(free_one, start)); /* bookkeeping */
+	assert_true(asserts(free_one, hpa(0)));
+	assert_false(asserts(free_one, hpa_add(p, 3 * PAGE_SIZE)));
+}
+
 /* Any mix of sizes and alignments against one byte per page. */
 #define MODEL_PAGES 2048
 static void random_against_a_byte_per_page(void **state)
@@ -220,11 +357,12 @@ static void random_against_a_byte_per_page(void **state)
 	static uint8_t owner[MODEL_PAGES];
 	static struct { hpa_t at; uint64_t n; } held[128];
 	hpa_t start = open_area(MODEL_PAGES * PAGE_SIZE);
-	uint64_t free, rng = 88172645463325252ull, ops = 0;
+	uint64_t free, rng = 88172645463325252ull, ops = 0, before[PAGE_ALLOC_ORDERS];
 
 	memset(owner, 0, sizeof(owner));
 	memset(held, 0, sizeof(held));
 	assert_int_equal(page_alloc_add_region(&a, start, MODEL_PAGES * PAGE_SIZE), 0);
+	memcpy(before, a.region[0].free_blocks, sizeof(before));
 	free = page_alloc_stats(&a).free;
 	for (; ops < 300000; ops++) {
 		unsigned int i;
@@ -257,6 +395,7 @@ static void random_against_a_byte_per_page(void **state)
 		page_free(&a, held[i].at, held[i].n);
 	assert_int_equal(page_alloc_stats(&a).free, free);
 	assert_int_equal(page_alloc_stats(&a).used, 0);
+	assert_merged(before);
 }
 
 int main(void)
@@ -273,6 +412,11 @@ int main(void)
 		cmocka_unit_test_teardown(an_allocation_can_be_freed_piecemeal, close_area),
 		cmocka_unit_test_teardown(high_memory_goes_first_and_low_stays_low, close_area),
 		cmocka_unit_test(the_arena_gives_low_pages_when_asked),
+		cmocka_unit_test_teardown(freed_pages_merge, close_area),
+		cmocka_unit_test_teardown(a_run_across_blocks_loses_nothing, close_area),
+		cmocka_unit_test_teardown(a_run_ends_with_its_region, close_area),
+		cmocka_unit_test(page_0_is_never_handed_out),
+		cmocka_unit_test_teardown(pages_that_are_not_allocated_cannot_be_freed, close_area),
 		cmocka_unit_test_teardown(random_against_a_byte_per_page, close_area),
 	};
 

@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <cmocka.h>
 #include "tests/host/mm_fixture.h"
+#include "tests/host/port_host.h"
 
 #define ALIASES 100000ul
 #define VICTIM 700ull
@@ -24,6 +26,15 @@ static size_t length(struct fixture *fx, uint64_t g)
 	return n;
 }
 
+/* Microseconds. */
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void map_aliases(struct fixture *fx, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++) {
@@ -35,12 +46,19 @@ static void map_aliases(struct fixture *fx, uint64_t n)
 static void lesson_08_protects_every_alias(void **state)
 {
 	struct fixture fx;
+	uint64_t started;
+	size_t pages;
 
 	fx_open(&fx, 1024, 256);
 	fx_long_mode(&fx);
+	pages = host_pages_used();
 	map_aliases(&fx, ALIASES);
 	assert_int_equal(length(&fx, VICTIM), ALIASES);
+	assert_int_equal(host_pages_used(), pages); /* the links were made with the pool */
+	started = now();
 	assert_int_equal(mmu_track_add(&fx.mmu, gfn(VICTIM), PAGE_TRACK_WRITE), 0);
+	print_message("tracking a page under %lu aliases: %lu us\n", ALIASES, now() - started);
+	assert_int_equal(host_pages_used(), pages);
 	assert_int_equal(length(&fx, VICTIM), ALIASES);
 	for (uint64_t i = 0; i < ALIASES; i++) {
 		assert_false(fx_goes_through(&fx, i << PAGE_SHIFT, PFERR_WRITE));

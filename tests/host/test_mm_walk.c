@@ -470,6 +470,31 @@ static void peek_checks_no_rights_and_sets_nothing(void **state)
 	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), WALK_PEEK), WALK_FAULT);
 }
 
+/* The CPU's own accesses are a supervisor's, whatever ran when they came. */
+static void implicit_is_supervisor(void **state)
+{
+	struct guest_walk w;
+
+	open_path_long();
+	put(entry_long(1), 0x7000 | P | W);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | WALK_IMPLICIT), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER), WALK_FAULT);
+	put(entry_long(1), 0x7000 | P | U);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | PFERR_WRITE | WALK_IMPLICIT),
+			 WALK_FAULT);
+	assert_int_equal(w.error_code, PFERR_PRESENT | PFERR_WRITE);
+}
+
+static void cr3_has_bits_above_the_address(void **state)
+{
+	struct guest_walk w;
+
+	open_path_long();
+	paging.cr3 |= 1ull << 63 | 0x7ffull << 52;
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_OK);
+	assert_int_equal(w.gfn.v, 7);
+}
+
 static void tables_outside_ram_are_told(void **state)
 {
 	struct guest_walk w;
@@ -611,6 +636,8 @@ int main(void)
 		T(paging_off_is_the_identity),
 		T(lesson_23_rights_are_anded_along_the_path),
 		T(peek_checks_no_rights_and_sets_nothing),
+		T(implicit_is_supervisor),
+		T(cr3_has_bits_above_the_address),
 		T(tables_outside_ram_are_told),
 		T(lesson_25_tables_that_point_at_themselves),
 		T(read_only_tables_keep_their_bits),

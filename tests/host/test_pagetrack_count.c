@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <pthread.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "lib/errno.h"
 #include "pagetrack/page_track.h"
@@ -142,9 +144,9 @@ static void unknown_mode_is_an_error(void **state)
 	enum page_track_mode bad[] = { PAGE_TRACK_MODES, (enum page_track_mode)255 };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(page_track_add(&pt, &slot, gfn(BASE), bad[i]), -EINVAL);
-		assert_int_equal(page_track_remove(&pt, &slot, gfn(BASE), bad[i]), -EINVAL);
-		assert_false(page_track_is_active(&slot, gfn(BASE), bad[i]));
+		assert_int_equal(page_track_add(&pt, &slot, gfn(BASE + 5), bad[i]), -EINVAL);
+		assert_int_equal(page_track_remove(&pt, &slot, gfn(BASE + 5), bad[i]), -EINVAL);
+		assert_false(page_track_is_active(&slot, gfn(BASE + 5), bad[i]));
 	}
 }
 
@@ -274,6 +276,75 @@ static void lesson_15_unregister_from_inside_a_callback(void **state)
 	}
 }
 
+/* ---- on two CPUs ------------------------------------------------------- */
+
+static _Thread_local unsigned int cpu;
+static unsigned int this_cpu(void) { return cpu; }
+
+static struct {
+	int inside, finished;
+} slow;
+
+/* Takes its time, on another CPU. */
+static void slow_write(struct page_tracker *t, const struct page_track_write *w)
+{
+	__atomic_store_n(&slow.inside, 1, __ATOMIC_RELEASE);
+	usleep(20000);
+	__atomic_store_n(&slow.finished, 1, __ATOMIC_RELEASE);
+}
+
+static void *other_cpu(void *nothing)
+{
+	cpu = 1;
+	a_write();
+	return NULL;
+}
+
+/* Memory of a tracker may go when unregister has returned. */
+static void lesson_15_unregister_waits_for_other_cpus(void **state)
+{
+	struct page_track_mmu_ops with_cpu = ops;
+	struct page_tracker t = { .name = "slow", .priority = 1, .write = slow_write };
+	pthread_t thread;
+
+	with_cpu.cpu = this_cpu;
+	pt.ops = &with_cpu;
+	memset(&slow, 0, sizeof(slow));
+	assert_int_equal(page_tracker_register(&pt, &t), 0);
+	assert_int_equal(pthread_create(&thread, NULL, other_cpu, NULL), 0);
+	while (!__atomic_load_n(&slow.inside, __ATOMIC_ACQUIRE))
+		usleep(100);
+	assert_int_equal(page_tracker_unregister(&pt, &t), 0);
+	assert_int_equal(__atomic_load_n(&slow.finished, __ATOMIC_ACQUIRE), 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pt.ops = &ops;
+}
+
+/* The counter changes atomically: two CPUs add and remove at once. */
+static void *add_and_remove(void *nothing)
+{
+	cpu = 1;
+	for (int i = 0; i < 100000; i++) {
+		if (page_track_count_add(&slot, gfn(BASE), PAGE_TRACK_WRITE) ||
+		    page_track_count_sub(&slot, gfn(BASE), PAGE_TRACK_WRITE))
+			return &cpu;
+	}
+	return NULL;
+}
+
+static void lesson_01_counters_are_atomic(void **state)
+{
+	pthread_t thread;
+	void *bad;
+
+	assert_int_equal(pthread_create(&thread, NULL, add_and_remove, NULL), 0);
+	assert_null(add_and_remove(NULL));
+	assert_int_equal(pthread_join(thread, &bad), 0);
+	assert_null(bad);
+	assert_int_equal(page_track_count(&slot, gfn(BASE), PAGE_TRACK_WRITE), 0);
+	cpu = 0;
+}
+
 static void region_removed_is_optional(void **state)
 {
 	struct noting a = noting("a", 1), b = noting("b", 2);
@@ -304,6 +375,8 @@ int main(void)
 		T(trackers_are_told_by_priority),
 		T(registering_twice_or_wrongly_is_an_error),
 		T(lesson_15_unregister_from_inside_a_callback),
+		T(lesson_15_unregister_waits_for_other_cpus),
+		T(lesson_01_counters_are_atomic),
 		T(region_removed_is_optional),
 	};
 
