@@ -177,14 +177,29 @@ test: test-deps
 	@$(AGAIN) test-build
 	@/usr/bin/python3 tests/run.py $(TESTS)
 
-test-all: test-deps
+test-all: dev-deps
 	@$(AGAIN) test-build
+	@$(AGAIN) fuzz-build
 	@/usr/bin/python3 tests/run.py --all $(TESTS)
 
 test-host: test-deps
 	@$(AGAIN) HOST_CC=gcc host-tests
 	@$(AGAIN) HOST_CC=clang host-tests
 	@/usr/bin/python3 tests/run.py --host $(TESTS)
+
+# ---- the random tests, for longer ----------------------------------------------
+STEPS ?= 10000000
+SEED ?= 1
+.PHONY: random
+random: test-deps
+	@$(AGAIN) $(H)/test_mm_random $(H)/test_pagetrack_random
+	SPOOR_STEPS=$(STEPS) SPOOR_SEED=$(SEED) $(H)/test_mm_random
+	SPOOR_OPS=$(STEPS) SPOOR_SEED=$(SEED) $(H)/test_pagetrack_random
+
+# ---- mutation: every fault of tests/mutations.txt must be noticed by a host test ----
+.PHONY: mutate
+mutate: test-deps
+	@/usr/bin/python3 tools/mutate $(MUTATE)
 
 # ---- fuzzing: one libFuzzer program for each tests/fuzz/fuzz_*.c --------------
 FUZZ_SECONDS ?= 60
