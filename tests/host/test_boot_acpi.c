@@ -132,7 +132,7 @@ static void everything_is_found(void **state)
 	assert_int_equal(acpi.complaints, 0);
 }
 
-static void rsdp_of_the_loader_wins(void **state)
+static void lesson_35_rsdp_of_the_loader_wins(void **state)
 {
 	memcpy(boot.rsdp, memory + RSDP, 36);
 	boot.rsdp_size = 36;
@@ -311,7 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(everything_is_found, machine),
-		cmocka_unit_test_setup(rsdp_of_the_loader_wins, machine),
+		cmocka_unit_test_setup(lesson_35_rsdp_of_the_loader_wins, machine),
 		cmocka_unit_test_setup(rsdp_in_the_ebda, machine),
 		cmocka_unit_test_setup(old_rsdp_means_the_rsdt, machine),
 		cmocka_unit_test_setup(damaged_rsdp_or_root, machine),

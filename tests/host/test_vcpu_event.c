@@ -30,7 +30,7 @@ static void on_its_way(enum vcpu_event_type type, uint8_t vector)
 }
 
 /* SDM vol. 3, "Conditions for Generating a Double Fault", all pairs. */
-static void double_fault_table(void **state)
+static void lesson_33_double_fault_table(void **state)
 {
 	enum { B, C, P, D };
 	static const uint8_t class_of[20] = { [EXC_DE] = C, [EXC_TS] = C, [EXC_NP] = C, [EXC_SS] = C,
@@ -366,7 +366,7 @@ static void rip_wraps_outside_64_bit_mode(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(double_fault_table),
+		TEST(lesson_33_double_fault_table),
 		TEST(interrupts_do_not_make_double_faults),
 		TEST(a_page_fault_sets_cr2_even_when_doubled),
 		TEST(faults_set_rf_and_traps_do_not),

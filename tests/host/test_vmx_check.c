@@ -77,7 +77,7 @@ static void good_states_pass(void **state)
 	FINE(s.segment[SEG_DS].access = SEGMENT_UNUSABLE);
 }
 
-static void control_registers(void **state)
+static void lesson_32_control_registers(void **state)
 {
 	SPOIL(s.cr0 &= ~0x20ull, "CR0 lacks");
 	SPOIL(s.cr0 |= 1ull << 32, "CR0 has");
@@ -205,7 +205,7 @@ static void injected_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_states_pass),	cmocka_unit_test(control_registers),
+		cmocka_unit_test(good_states_pass),	cmocka_unit_test(lesson_32_control_registers),
 		cmocka_unit_test(msrs),			cmocka_unit_test(code_and_stack),
 		cmocka_unit_test(data_segments),	cmocka_unit_test(system_segments),
 		cmocka_unit_test(tables_rip_and_flags), cmocka_unit_test(virtual_8086),
