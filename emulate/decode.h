@@ -73,8 +73,9 @@ enum rep_prefix { REP_NONE, REP_E /* F3 */, REP_NE /* F2 */ };
 
 #define NO_REG (-1)
 
+/* Packed into 40 bytes, because each instruction clears it. */
 struct insn {
-	enum emul_op op;
+	enum emul_op op : 8;
 	uint8_t dst, src, src2; /* enum operand_kind */
 	uint8_t op_size;        /* bytes: 1, 2, 4, 8 */
 	uint8_t mem_size;       /* of the r/m operand; differs for movzx and the like */
@@ -82,25 +83,25 @@ struct insn {
 	uint8_t len;            /* 0 when unknown */
 	uint8_t opcode;         /* last opcode byte */
 	uint8_t rep;            /* enum rep_prefix, the last one given */
-	bool lock;
-	bool rex;               /* present: byte registers 4-7 are SPL BPL SIL DIL */
+	bool lock : 1;
+	bool rex : 1;           /* present: byte registers 4-7 are SPL BPL SIL DIL */
+	bool has_mem : 1;       /* a memory operand of ModRM or moffs, described below */
+	bool rip_relative : 1;
+	bool is_aligned : 1;    /* a vector's memory must be */
+	bool is_system : 1;     /* needs privileged state: emul_ctxt.system */
+	bool is_privileged : 1; /* ring 0 only */
 	uint8_t reg;            /* ModRM.reg or opcode 2:0, with REX applied */
 	uint8_t rm;             /* register number of a register r/m operand */
-	/* Memory operand of ModRM or moffs. String instructions have @seg only. */
-	bool has_mem;
+	/* Of the memory operand. String instructions have @seg only. */
 	uint8_t seg;            /* enum segment_register */
-	bool rip_relative;
 	int8_t base, index;     /* enum gpr or NO_REG */
 	uint8_t scale;          /* index is shifted left by */
-	int64_t disp;
-	uint64_t imm;           /* extended to 64 bits as the instruction does */
-	uint16_t imm2;          /* enter: nesting level; far pointer: selector */
 	/* Moves of vector registers, whose number is in @reg. */
 	uint8_t vector_len;     /* VEX: 16 or 32; 0 for SSE */
 	uint8_t vvvv;           /* VEX: the second register */
-	bool is_aligned;        /* memory must be */
-	bool is_system;         /* needs privileged state: emul_ctxt.system */
-	bool is_privileged;     /* ring 0 only */
+	uint16_t imm2;          /* enter: nesting level; far pointer: selector */
+	int64_t disp;
+	uint64_t imm;           /* extended to 64 bits as the instruction does */
 };
 
 enum decode_result {
