@@ -21,7 +21,7 @@
 #define HEADER_OFFSET 0x1F1u
 #define HEADER_MAGIC 0x53726448u /* "HdrS" */
 #define BOOT_FLAG 0xAA55u
-#define PROTOCOL_MIN 0x020A       /* first with pref_address and init_size */
+#define PROTOCOL_MIN 0x020A /* first with pref_address and init_size */
 #define PROTOCOL_XLOADFLAGS 0x020C
 #define PROTOCOL_ACPI_RSDP 0x020E
 #define ENTRY_64_OFFSET 0x200u
@@ -74,8 +74,8 @@ static int check_header(const struct vm_config *vm, struct linux_plan *p)
 	if (p->header_size < offsetof(struct setup_header, handover_offset))
 		return refuse(-ENOEXEC, vm, "kernel has a setup header of %zu bytes: too short",
 		              p->header_size);
-	p->entry_64 = !vm->entry_32 && p->hdr.version >= PROTOCOL_XLOADFLAGS &&
-	              p->hdr.xloadflags & XLF_KERNEL_64;
+	p->entry_64 =
+	    !vm->entry_32 && p->hdr.version >= PROTOCOL_XLOADFLAGS && p->hdr.xloadflags & XLF_KERNEL_64;
 	return 0;
 }
 
