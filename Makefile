@@ -222,7 +222,8 @@ $(FUZZERS): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libspoor.a
 
 fuzz-build: $(FUZZERS)
 
-# What is found grows in build/fuzz/corpus; tests/fuzz/corpus keeps what is worth keeping.
+# What is found grows in build/fuzz/corpus; tests/fuzz/corpus keeps what is worth keeping. With no target named, the
+# random tests follow.
 fuzz: dev-deps
 	@$(AGAIN) fuzz-build
 	@bad=; for f in $(FUZZ); do \
@@ -230,6 +231,7 @@ fuzz: dev-deps
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
 			-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/corpus/$$f tests/fuzz/corpus/$$f || bad="$$bad $$f"; \
 	done; [ -z "$$bad" ] || { echo "found something:$$bad"; exit 1; }
+	@[ "$(origin FUZZ)" != file ] || $(AGAIN) random
 
 # ---- checks -------------------------------------------------------------------
 SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/fuzz tests/guest tests/guest/rt guests,$(wildcard $(f)/*.c) $(wildcard $(f)/*.h))
