@@ -70,9 +70,13 @@ struct vmx_vcpu {
 	uint64_t exits[VMX_EXIT_REASONS_MAX];
 };
 
+/* Whether the monitor trap flag does what it says is seen when it is first used. */
+enum vmx_mtf { VMX_MTF_NONE, VMX_MTF_UNTRIED, VMX_MTF_WORKS };
+
 /* The one CPU we run on. */
 struct vmx_cpu {
 	struct vmx_caps caps;
+	enum vmx_mtf mtf;
 	uint64_t host_efer;
 	uint8_t maxphyaddr;
 	bool has_xsave;

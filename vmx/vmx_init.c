@@ -117,6 +117,7 @@ int vmx_init(void)
 	cpuid(0x80000008, 0, &r);
 	vmx_cpu.maxphyaddr = (uint8_t)r.eax;
 	vmx_cpu.host_efer = rdmsr(MSR_IA32_EFER);
+	vmx_cpu.mtf = vmx_cpu.caps.has.mtf ? VMX_MTF_UNTRIED : VMX_MTF_NONE;
 	vmx_backend.cpuid = cpuid;
 	vmx_backend.has_rdtscp = vmx_cpu.caps.has.rdtscp;
 	return enter_vmx_operation();

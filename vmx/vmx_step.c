@@ -3,7 +3,9 @@
  * One instruction on the hardware, then an exit. Nothing is injected during a
  * step; what an instruction raises ends it.
  *
- *   MTF          the monitor trap flag, where present
+ *   MTF          the monitor trap flag, where it works: Bochs 2.7 shows it in
+ *                the capabilities and does not know it. The first step asks
+ *                for both this and the next, and what comes decides
  *   NMI window   entered as if MOV SS had just been executed, with NMI-window
  *                exiting: the window opens, and the CPU exits, behind the one
  *                instruction. Where there are virtual NMIs and none is blocked
@@ -16,6 +18,8 @@
  * the like may clear or show it there, and MOV SS takes the next instruction
  * with it. A step that did not end with its instruction ends at the next exit.
  */
+#include <asm/vmx.h>
+#include "lib/log.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
@@ -25,11 +29,9 @@ static uint32_t interruptibility(void) { return vmcs_read32(VMCS_GUEST_INTERRUPT
 
 static enum vmx_step choose(void)
 {
-	const struct vmx_features *has = &vmx_cpu.caps.has;
-
-	if (has->mtf)
+	if (vmx_cpu.mtf == VMX_MTF_WORKS)
 		return VMX_STEP_MTF;
-	if (has->virtual_nmis && !(interruptibility() & INTERRUPTIBILITY_NMI))
+	if (vmx_cpu.caps.has.virtual_nmis && !(interruptibility() & INTERRUPTIBILITY_NMI))
 		return VMX_STEP_NMI_WINDOW;
 	return VMX_STEP_TF;
 }
@@ -120,10 +122,10 @@ static void arm(struct vcpu *v, struct vmx_vcpu *x)
 	x->step_shadow = interruptibility() & SHADOW;
 	if (v->v86.borrowed)
 		vmx_set_exception_bitmap(true);
-	if (x->step == VMX_STEP_MTF)
-		vmx_set_proc_control(x, PROC_MONITOR_TRAP_FLAG, true);
-	else if (x->step == VMX_STEP_TF)
+	if (x->step == VMX_STEP_TF)
 		arm_tf(v, x);
+	else if (vmx_cpu.mtf != VMX_MTF_NONE)
+		vmx_set_proc_control(x, PROC_MONITOR_TRAP_FLAG, true);
 }
 
 void vmx_step_enter(struct vcpu *v)
@@ -160,13 +162,25 @@ void vmx_step_check(struct vcpu *v)
 		step_over(v);
 }
 
+static void judge_mtf(bool it_came)
+{
+	if (vmx_cpu.mtf != VMX_MTF_UNTRIED)
+		return;
+	vmx_cpu.mtf = it_came ? VMX_MTF_WORKS : VMX_MTF_NONE;
+	if (!it_came)
+		log_info("the monitor trap flag of this CPU does nothing: instructions are stepped without");
+}
+
 /* A monitor trap comes before the debug traps of the same instruction, and
  * they wait; those of MOV SS wait for the next one. */
 enum vcpu_action vmx_step_exit(struct vcpu *v)
 {
-	bool wait = vmx_of(v)->step != VMX_STEP_MTF || interruptibility() & INTERRUPTIBILITY_MOV_SS;
-	uint64_t causes = wait ? 0 : vmx_take_pending_debug();
+	bool by_mtf = vmx_of(v)->exit_reason == EXIT_REASON_MONITOR_TRAP_FLAG;
+	uint64_t causes = 0;
 
+	judge_mtf(by_mtf);
+	if (by_mtf && !(interruptibility() & INTERRUPTIBILITY_MOV_SS))
+		causes = vmx_take_pending_debug();
 	step_over(v);
 	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;
 }
