@@ -125,6 +125,7 @@ struct emul_ctxt {
 	uint64_t cr4; /* guest's, for UMIP and the like */
 	uint64_t xcr0; /* guest's, for XGETBV and AVX; counts with CR4.OSXSAVE only */
 	uint8_t iopl_ok; /* port access was already checked by the caller */
+	bool one_iteration; /* of a repeated instruction in one call; with TF it is so anyway */
 	struct cpu_regs regs; /* in and out */
 	struct emul_exception exception;
 	/* Out: */

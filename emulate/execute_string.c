@@ -230,7 +230,8 @@ static enum emul_status counted_iteration(struct exec *x, bool *more)
 static enum emul_status repeat(struct exec *x)
 {
 	/* With TF there is a trap after every iteration. */
-	unsigned int budget = x->regs.rflags & X86_EFLAGS_TF ? 1 : EMUL_REP_MAX;
+	bool traced = x->regs.rflags & X86_EFLAGS_TF;
+	unsigned int budget = traced || x->ctx->one_iteration ? 1 : EMUL_REP_MAX;
 	bool more = true;
 
 	if (addr_reg(x, GPR_RCX) == 0)

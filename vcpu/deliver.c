@@ -14,14 +14,16 @@ static bool is_software(const struct vcpu_event *e)
 	return e->type == EVENT_SOFTWARE_INTERRUPT || e->type == EVENT_SOFTWARE_EXCEPTION;
 }
 
-/* A trap that waited behind MOV SS comes after INT n, and is lost with anything else. */
+/* A trap that waited behind MOV SS comes after INT n, and is lost with anything
+ * else. What was pushed may have met a breakpoint. */
 static enum vcpu_action delivered(struct emulation *e)
 {
 	struct vcpu *v = e->v;
-	uint64_t held = v->backend->insn_done(v), causes = e->ctx.debug_trap;
+	uint64_t held = v->backend->insn_done(v), causes = e->ctx.debug_trap | v->breakpoints;
 
 	if (is_software(&v->event))
 		causes |= held;
+	v->breakpoints = 0;
 	v->event.pending = false;
 	v->regs = e->ctx.regs;
 	v->interrupt_shadow = false;

@@ -179,6 +179,8 @@ enum emul_status emulation_read(struct emul_ctxt *ctx, gva_t addr, void *dst, un
 	read_part(v, &a.part[0], dst);
 	if (a.parts == 2)
 		read_part(v, &a.part[1], (uint8_t *)dst + a.part[0].len);
+	if (!(access & WALK_IMPLICIT))
+		vcpu_note_access(v, addr, len, false);
 	return stopped_or_done(v);
 }
 
@@ -194,6 +196,8 @@ enum emul_status emulation_write(struct emul_ctxt *ctx, gva_t addr, const void *
 	write_part(e, &a.part[0], src);
 	if (a.parts == 2)
 		write_part(e, &a.part[1], (const uint8_t *)src + a.part[0].len);
+	if (!(access & WALK_IMPLICIT) || e->writer == WRITER_INJECTION)
+		vcpu_note_access(e->v, addr, len, true);
 	return stopped_or_done(e->v);
 }
 
@@ -275,6 +279,7 @@ static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expe
 		return s;
 	if (a.parts == 2)
 		return EMUL_UNKNOWN; /* a split lock: let the CPU do it */
+	vcpu_note_access(v, addr, len, true); /* it writes in any case */
 	switch (guest_cmpxchg(&v->mmu.mmu->mem, a.part[0].gpa, expected, desired, len, WRITER_EMULATOR)) {
 	case 0:
 		*done = true;
@@ -293,6 +298,7 @@ static enum emul_status op_port_in(struct emul_ctxt *ctx, uint16_t port, unsigne
 {
 	struct vcpu *v = emulation_of(ctx)->v;
 
+	vcpu_note_port(v, port, len);
 	platform_port_read(v->platform, v->id, port, len, val);
 	return stopped_or_done(v);
 }
@@ -301,6 +307,7 @@ static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsign
 {
 	struct vcpu *v = emulation_of(ctx)->v;
 
+	vcpu_note_port(v, port, len);
 	platform_port_write(v->platform, v->id, port, len, val);
 	return stopped_or_done(v);
 }
@@ -362,6 +369,7 @@ void emulation_refresh(struct emulation *e)
 	e->ctx.cr0 = v->mmu.paging.cr0;
 	e->ctx.cr4 = v->mmu.paging.cr4;
 	e->ctx.xcr0 = v->xcr0;
+	e->ctx.one_iteration = vcpu_has_breakpoints(v);
 	e->ctx.mode = code_width(e, cs.access);
 	e->ctx.cpl = SEGMENT_DPL(ss.access);
 }
@@ -378,8 +386,8 @@ enum vcpu_action emulation_completed(struct emulation *e, bool traced)
 	struct vcpu *v = e->v;
 
 	v->emulated++;
-	if (e->ctx.rep_unfinished && !traced) /* else each iteration traps */
-		return VCPU_RESUME;
+	if (e->ctx.rep_unfinished)
+		return vcpu_iteration_done(v, traced);
 	return vcpu_insn_done(v, traced);
 }
 

@@ -117,9 +117,7 @@ static enum emul_status check_dr(struct emul_ctxt *ctx, unsigned int *nr)
 	}
 	if (!(v->dr[7] & DR7_GD))
 		return EMUL_DONE;
-	v->dr[6] |= DR6_BD;
-	v->dr[7] &= ~DR7_GD;
-	v->backend->debug_regs_changed(v);
+	vcpu_note_debug(v, DR6_BD);
 	return emulation_exception(ctx, EXC_DB);
 }
 

@@ -8,8 +8,6 @@
  */
 #include "vcpu/vcpu.h"
 
-#define DR6_FIXED_ONES 0xFFFF0FF0ull
-
 enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
 static enum exception_class classify(uint8_t vector)
@@ -58,9 +56,9 @@ static bool is_fault(const struct vcpu_event *e)
 }
 
 /* A native step is over: its instruction raised the event. RF may be that of
- * the fault which came in between. An interrupt within a
- * repeated instruction pushes RF=1 too; that is not known any more, and at
- * worst an instruction breakpoint is met twice. */
+ * the fault which came in between. An interrupt within a repeated instruction
+ * pushes RF=1 too; that is not known any more, and at worst an instruction
+ * breakpoint is met twice. */
 void vcpu_event_interrupted(struct vcpu *v, const struct vcpu_event *e)
 {
 	if (v->stepping)
@@ -86,6 +84,7 @@ enum vcpu_action vcpu_inject(struct vcpu *v, const struct vcpu_event *e)
 	else
 		v->event = *e;
 	v->event.pending = true;
+	v->breakpoints = 0; /* of an instruction that did not get to its end */
 	if (is_fault(&v->event))
 		v->regs.rflags |= X86_EFLAGS_RF;
 	return VCPU_RESUME;
@@ -117,19 +116,24 @@ enum vcpu_action vcpu_inject_page_fault(struct vcpu *v, gva_t addr, uint32_t err
 
 enum vcpu_action vcpu_inject_debug(struct vcpu *v, uint64_t cause)
 {
-	v->dr[6] |= cause | DR6_FIXED_ONES;
-	/* Delivery of #DB clears GD, so that the handler can use the registers. */
-	if (v->dr[7] & (1ull << 13)) {
-		v->dr[7] &= ~(1ull << 13);
-		v->backend->debug_regs_changed(v);
-	}
+	vcpu_note_debug(v, cause);
 	return vcpu_inject_exception(v, EXC_DB);
 }
 
 enum vcpu_action vcpu_insn_done(struct vcpu *v, bool traced)
 {
-	uint64_t causes = v->backend->insn_done(v) | (traced ? DR6_BS : 0);
+	uint64_t causes = v->backend->insn_done(v) | v->breakpoints | (traced ? DR6_BS : 0);
 
+	v->breakpoints = 0;
 	v->regs.rflags &= ~(uint64_t)X86_EFLAGS_RF;
+	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;
+}
+
+enum vcpu_action vcpu_iteration_done(struct vcpu *v, bool traced)
+{
+	uint64_t causes = v->breakpoints | (traced ? DR6_BS : 0);
+
+	v->breakpoints = 0;
+	v->regs.rflags |= X86_EFLAGS_RF;
 	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;
 }

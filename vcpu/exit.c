@@ -38,6 +38,10 @@ enum vcpu_action vcpu_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code
 		.implicit = v->event.pending && !(error_code & PFERR_USER),
 	};
 
+	/* It has met its breakpoint, if it has one, and does not meet it again.
+	 * An exit for a fault says so with RF; Bochs leaves that out. */
+	if (!v->event.pending && vcpu_has_breakpoints(v))
+		v->regs.rflags |= X86_EFLAGS_RF;
 	switch (mmu_page_fault(&v->mmu, &f)) {
 	case FAULT_FIXED:
 	case FAULT_SPURIOUS:
@@ -60,6 +64,7 @@ enum vcpu_action vcpu_port_io(struct vcpu *v, bool in, uint16_t port, unsigned i
 	uint64_t mask = len == 4 ? UINT32_MAX : (1ull << (8 * len)) - 1;
 	uint32_t val = 0;
 
+	vcpu_note_port(v, port, len);
 	if (!in) {
 		platform_port_write(v->platform, v->id, port, len, low32(*rax & mask));
 		return VCPU_NEXT_INSN;

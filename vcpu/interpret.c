@@ -104,6 +104,8 @@ static enum vcpu_action executed(struct vcpu *v, struct emulation *e, bool trace
 	v->regs = e->ctx.regs;
 	v->interpreted++;
 	v->interrupt_shadow = e->ctx.interrupt_shadow;
+	if (e->ctx.nmi_unblocked)
+		v->backend->set_nmi_blocked(v, false);
 	action = emulation_completed(e, traced && !e->ctx.trap_held);
 	if (action == VCPU_RESUME && e->ctx.debug_trap)
 		action = vcpu_inject_debug(v, e->ctx.debug_trap);

@@ -104,6 +104,7 @@ enum vcpu_action emulation_step(const struct emulation *e)
 
 	if (is_event(&e->ctx, opcode, &event))
 		return vcpu_inject(e->v, &event);
+	e->v->breakpoints = 0; /* the hardware meets them */
 	e->v->step_opcode = notable(opcode);
 	return vcpu_step_begin(e->v, e->fault);
 }

@@ -23,6 +23,11 @@
 #include "vcpu/cpuid.h"
 #include "vcpu/msr.h"
 
+#define DR6_BD (1ull << 13)
+#define DR6_BS (1ull << 14)
+#define DR7_ENABLED 0xFFull /* L0 to G3 */
+#define DR7_GD (1ull << 13)
+
 struct vcpu;
 
 /* What is to be done after an exit was handled. */
@@ -146,6 +151,7 @@ struct vcpu {
 	struct cpu_regs regs;      /* as of the last exit */
 	uint64_t xcr0;
 	uint64_t dr[8];            /* 4 and 5 unused */
+	uint64_t breakpoints;      /* met by the instruction that we execute: bits of DR6 */
 	struct mmu_vcpu mmu;       /* .paging is the guest's view of CR0/3/4, EFER */
 	struct platform *platform;
 	struct cpuid_policy cpuid;
@@ -236,6 +242,8 @@ enum vcpu_action vcpu_inject_debug(struct vcpu *v, uint64_t cause);
 /* An instruction was completed in the hardware's place, rip is behind it. @traced:
  * RFLAGS.TF was set before it. Raises the debug traps that are due. */
 enum vcpu_action vcpu_insn_done(struct vcpu *v, bool traced);
+/* The same for an iteration of a repeated one, rip is still at it. */
+enum vcpu_action vcpu_iteration_done(struct vcpu *v, bool traced);
 /* For a backend: this exit interrupted the delivery of @e, which is to be
  * delivered again. */
 void vcpu_event_interrupted(struct vcpu *v, const struct vcpu_event *e);
@@ -305,10 +313,13 @@ enum vcpu_action vcpu_exit_task_switch(struct vcpu *v, const struct emul_task_sw
 
 /* DR0-3, 6, 7 as MOV to DR writes them. */
 void vcpu_write_dr(struct vcpu *v, unsigned int nr, uint64_t val);
-
-#define DR6_BD (1ull << 13)
-#define DR6_BS (1ull << 14)
-#define DR7_GD (1ull << 13)
+/* DR6 and DR7 as #DB leaves them: @cause are bits of DR6. */
+void vcpu_note_debug(struct vcpu *v, uint64_t cause);
+/* An access in the hardware's place: does a breakpoint watch it? If so there
+ * is a trap behind the instruction. */
+void vcpu_note_access(struct vcpu *v, gva_t addr, unsigned int len, bool write);
+void vcpu_note_port(struct vcpu *v, uint16_t port, unsigned int len);
+static inline bool vcpu_has_breakpoints(const struct vcpu *v) { return v->dr[7] & DR7_ENABLED; }
 
 #define OPCODE_PUSHF 0x9C
 #define OPCODE_POPF 0x9D

@@ -194,6 +194,8 @@ static enum vcpu_action on_io(struct vcpu *v)
 	uint64_t q = qualification();
 	bool in = q & 8, string = q & 16;
 
+	if (vcpu_has_breakpoints(v))
+		vmx_sync_cr(v); /* CR4.DE: they may be on ports */
 	if (string)
 		return vcpu_emulate(v, NULL);
 	return vcpu_port_io(v, in, (uint16_t)(q >> 16), (unsigned int)(q & 7) + 1);

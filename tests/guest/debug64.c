@@ -61,7 +61,10 @@ static void steps_over_stores(void)
 	STEPPED("mov %%rax, (%%rdi); nop");
 	expect_traps(2 + TAIL, DR6_BS);
 	table_live();
-	STEPPED("movq %%rax, %%xmm0; movq %%xmm0, (%%rdi); nop"); /* not emulated */
+	STEPPED("movq %%rax, %%xmm0; movq %%xmm0, (%%rdi); nop");
+	expect_traps(3 + TAIL, DR6_BS);
+	table_live();
+	STEPPED("fninit; fnstcw (%%rdi); nop"); /* what an emulator is least likely to know */
 	expect_traps(3 + TAIL, DR6_BS);
 	table_live();
 	STEPPED("mov $5, %%ecx; mov $0, %%eax; rep stosb; nop"); /* one for each iteration */
@@ -80,14 +83,14 @@ static void steps_have_addresses(void)
 	begin();
 	seen_count = 0;
 	asm volatile("pushfq; orq $0x100, (%%rsp); popfq\n"
-		     "lea 1f(%%rip), %0; mov %0, (%1); 1: movq %0, %%xmm0; movq %%xmm0, (%1); nop\n"
+		     "lea 1f(%%rip), %0; mov %0, (%1); 1: movq %0, %%xmm0; fnstcw (%1); nop\n"
 		     "pushfq; andq $~0x100, (%%rsp); popfq"
 		     : "=&r"(first) : "r"(table_page) : "memory", "cc");
 	check_equal(seen_count, 5 + TAIL);
 	check_equal(seen[1].rip, first);
 	check_equal(seen[2].rip, first + 5);
-	check_equal(seen[3].rip, first + 9);
-	check_equal(seen[4].rip, first + 10);
+	check_equal(seen[3].rip, first + 7);
+	check_equal(seen[4].rip, first + 8);
 	end();
 }
 
@@ -160,6 +163,9 @@ static void steps_behind_mov_ss(void)
 	table_live();
 	STEPPED("mov %%ss, %%eax; mov %%eax, %%ss; movq %%xmm0, (%%rdi); nop");
 	expect_traps(3 + TAIL, DR6_BS);
+	table_live();
+	STEPPED("mov %%ss, %%eax; mov %%eax, %%ss; fnstcw (%%rdi); nop");
+	expect_traps(3 + TAIL, DR6_BS);
 	STEPPED("mov %%ss, %%edx; xor %%eax, %%eax; mov %%edx, %%ss; cpuid; nop");
 	expect_traps(4 + TAIL, DR6_BS);
 	STEPPED("cli; sti; nop; cli"); /* STI hides nothing */
@@ -186,10 +192,12 @@ static void interrupts_behind_shadows(void)
 	SHADOWED("sti; nop");
 	SHADOWED("sti; mov %%rax, (%%rdi)");
 	SHADOWED("sti; movq %%xmm0, (%%rdi)");
+	SHADOWED("sti; fnstcw (%%rdi)");
 	SHADOWED("sti; cpuid");
 	SHADOWED("sti; mov %%eax, %%ss; nop");
 	SHADOWED("sti; mov %%eax, %%ss; mov %%rax, (%%rdi)");
 	SHADOWED("sti; mov %%eax, %%ss; movq %%xmm0, (%%rdi)");
+	SHADOWED("sti; mov %%eax, %%ss; fnstcw (%%rdi)");
 	memset(table_page, 0, 64);
 }
 
@@ -256,8 +264,14 @@ static void data_breakpoints(void)
 	PLAIN("lock; addq $1, (%%rsi); nop");
 	expect_traps(1, 1);
 	table_live();
-	PLAIN("movq %%xmm0, (%%rsi); nop"); /* not emulated */
+	PLAIN("movq %%xmm0, (%%rsi); nop");
 	expect_traps(1, 1);
+	table_live();
+	PLAIN("fnstcw (%%rsi); nop");
+	expect_traps(1, 1);
+	table_live();
+	PLAIN("fnstcw (%%rdi); nop");
+	expect_traps(0, 0);
 	PLAIN("mov (%%rsi), %%rax; nop"); /* it is for writes */
 	expect_traps(0, 0);
 	end();
@@ -300,9 +314,10 @@ static void breakpoints_and_steps(void)
 	check_equal(seen[0].dr6, DR6_INIT | DR6_BS | 1);
 	check_equal(seen[1].dr6, DR6_INIT | DR6_BS);
 	table_live();
-	STEPPED("movq %%xmm0, (%%rsi)");
+	STEPPED("fnstcw (%%rsi)");
 	check_equal(seen_count, 1 + TAIL);
 	check_equal(seen[0].dr6, DR6_INIT | DR6_BS | 1);
+	check_equal(seen[1].dr6, DR6_INIT | DR6_BS);
 	end();
 }
 
@@ -382,6 +397,7 @@ static void instruction_breakpoints(void)
 	BREAK_AT("nop");
 	BREAK_AT("mov %%rax, (%%rdi)");
 	BREAK_AT("movq %%xmm0, (%%rdi)");
+	BREAK_AT("fnstcw (%%rdi)");
 	BREAK_AT("cpuid");
 	BREAK_AT("mov $4, %%ecx; rep stosb"); /* at its first instruction */
 	/* A page that is not in the TLB, nor in anyone's shadow. */

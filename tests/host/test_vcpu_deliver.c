@@ -266,6 +266,19 @@ static void traps_behind_mov_ss(void **state)
 	assert_int_equal(f.vcpu.dr[6] & 0xF, 1);
 }
 
+/* A breakpoint on what is pushed meets the handler. */
+static void a_breakpoint_on_the_frame(void **state)
+{
+	vcpu_write_dr(&f.vcpu, 0, TOP - 8);
+	vcpu_write_dr(&f.vcpu, 7, 0x90001); /* L0, writes of 8 bytes */
+	assert_int_equal(stack_fault(INTERRUPT(0x30)), VCPU_RESUME);
+	assert_true(f.vcpu.event.pending);
+	assert_int_equal(f.vcpu.event.vector, EXC_DB);
+	assert_int_equal(f.vcpu.dr[6] & 0xF, 1);
+	assert_int_equal(f.vcpu.regs.rip, HANDLER);
+	assert_int_equal(f.vcpu.breakpoints, 0);
+}
+
 /* Outside long mode: a 32-bit gate, paging off. */
 static void in_protected_mode(void **state)
 {
@@ -400,6 +413,7 @@ int main(void)
 		TEST(a_stack_in_a_device),
 		TEST(a_handler_in_ring_3),
 		TEST(traps_behind_mov_ss),
+		TEST(a_breakpoint_on_the_frame),
 		TEST(in_protected_mode),
 		TEST(an_event_ends_the_step),
 		TEST(a_skipped_instruction_ends_the_step),
