@@ -18,8 +18,10 @@ static enum exception_class classify(uint8_t vector)
 	case EXC_NP:
 	case EXC_SS:
 	case EXC_GP:
+	case EXC_CP:
 		return CLASS_CONTRIBUTORY;
 	case EXC_PF:
+	case EXC_VE:
 		return CLASS_PAGE_FAULT;
 	case EXC_DF:
 		return CLASS_DOUBLE_FAULT;

@@ -11,6 +11,7 @@
 #define BLOCKING_STI (1u << 0)
 #define BLOCKING_MOV_SS (1u << 1)
 #define BLOCKING_SMI (1u << 2)
+#define BLOCKING_NMI (1u << 3)
 #define PENDING_DEBUG_RESERVED (~0x1500Full)
 #define PENDING_DEBUG_BS (1ull << 14)
 #define ACTIVITY_ACTIVE 0
@@ -206,7 +207,8 @@ static const char *check_tables_and_rip(const struct vmx_guest_state *s, const s
 static const char *check_non_register_state(const struct vmx_guest_state *s, const struct vmx_caps *caps)
 {
 	uint32_t shadow = s->interruptibility & (BLOCKING_STI | BLOCKING_MOV_SS);
-	bool must_trap = (shadow || s->activity == ACTIVITY_HLT) && s->rflags & X86_EFLAGS_TF;
+	bool trap = s->pending_debug & PENDING_DEBUG_BS, traced = s->rflags & X86_EFLAGS_TF;
+	bool trap_is_known = shadow || s->activity == ACTIVITY_HLT;
 
 	CHECK(s->activity <= ACTIVITY_LAST, "unknown activity state");
 	CHECK(s->activity != ACTIVITY_HLT || SEGMENT_DPL(s->segment[SEG_SS].access) == 0, "HLT state with SS.DPL not 0");
@@ -216,7 +218,8 @@ static const char *check_non_register_state(const struct vmx_guest_state *s, con
 	CHECK(!(shadow & BLOCKING_STI) || s->rflags & X86_EFLAGS_IF, "blocking by STI with RFLAGS.IF clear");
 	CHECK(!(s->interruptibility & BLOCKING_SMI), "blocking by SMI outside SMM");
 	CHECK(!(s->pending_debug & PENDING_DEBUG_RESERVED), "reserved bit in pending debug exceptions");
-	CHECK(!must_trap || s->pending_debug & PENDING_DEBUG_BS, "TF in an interrupt shadow without a pending trap");
+	CHECK(!trap_is_known || trap || !traced, "TF in an interrupt shadow without a pending trap");
+	CHECK(!trap_is_known || traced || !trap, "a pending trap in an interrupt shadow without TF");
 	CHECK(s->link_pointer == ~0ull, "the VMCS link pointer is set");
 	return NULL;
 }
@@ -243,7 +246,9 @@ static const char *check_event(const struct vmx_guest_state *s, const struct vmx
 	CHECK(type < 4 || (s->instruction_length >= 1 && s->instruction_length <= 15), "software event of an impossible length");
 	CHECK(type != 0 || s->rflags & X86_EFLAGS_IF, "injected interrupt with RFLAGS.IF clear");
 	CHECK(type != 0 || !shadow, "injected interrupt in an interrupt shadow");
-	CHECK(type != 2 || !(shadow & BLOCKING_MOV_SS), "injected NMI in a MOV SS shadow");
+	CHECK(type != 2 || !shadow, "injected NMI in an interrupt shadow");
+	CHECK(type != 2 || !caps->has.virtual_nmis || !(s->interruptibility & BLOCKING_NMI),
+	      "injected NMI while NMIs are blocked");
 	return NULL;
 }
 

@@ -11,6 +11,7 @@
 
 static const struct vmx_caps caps = {
 	.cr0_fixed0 = 0x80000021, .cr0_fixed1 = 0xFFFFFFFF, .cr4_fixed0 = 0x2000, .cr4_fixed1 = 0x3767FF,
+	.has.virtual_nmis = true,
 };
 
 static struct vmx_guest_state good(void)
@@ -181,6 +182,9 @@ static void non_register_state(void **state)
 	SPOIL(s.interruptibility = 4, "SMI");
 	SPOIL((s.interruptibility = 1, s.rflags |= X86_EFLAGS_TF), "without a pending trap");
 	FINE((s.interruptibility = 1, s.rflags |= X86_EFLAGS_TF, s.pending_debug = 1u << 14));
+	SPOIL((s.interruptibility = 2, s.pending_debug = 1u << 14), "without TF");
+	FINE((s.interruptibility = 2, s.pending_debug = 1u << 12 | 1));
+	FINE(s.pending_debug = 1u << 14);
 	SPOIL((s.interruptibility = 1, s.activity = 1), "while not active");
 	SPOIL(s.pending_debug = 1u << 4, "pending debug");
 	SPOIL(s.link_pointer = 0, "link pointer");
@@ -198,6 +202,10 @@ static void injected_events(void **state)
 	SPOIL(s.interruption_info = 0x80000330, "above 31");
 	SPOIL((s.interruption_info = 0x80000030, s.rflags = 2), "IF clear");
 	SPOIL((s.interruption_info = 0x80000030, s.interruptibility = 1), "interrupt shadow");
+	SPOIL((s.interruption_info = 0x80000202, s.interruptibility = 1), "NMI in an interrupt shadow");
+	SPOIL((s.interruption_info = 0x80000202, s.interruptibility = 2), "NMI in an interrupt shadow");
+	SPOIL((s.interruption_info = 0x80000202, s.interruptibility = 8), "NMIs are blocked");
+	FINE((s.interruption_info = 0x80000202, s.rflags = 2));
 	SPOIL((s.interruption_info = 0x80000480, s.instruction_length = 0), "impossible length");
 	SPOIL((s.interruption_info = 0x80000B0D, s.error_code = 0x10000), "wider than 16");
 }
