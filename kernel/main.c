@@ -93,6 +93,8 @@ __attribute__((noinline)) static void start(uint32_t magic, uint32_t info)
 	log_info("clock: %lu kHz", (unsigned long)(clock_tsc_hz() / 1000));
 	if (ioapic_route_isa(&acpi, serial_irq(), VECTOR_SERIAL))
 		serial_set_interrupts();
+	if (options.old_cpu)
+		vmx_pretend_old();
 	if (vmx_init())
 		end();
 	vmx_log_features();

@@ -28,6 +28,12 @@ static int set_debug(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_old_cpu(struct options *o, const char *value)
+{
+	o->old_cpu = true;
+	return 0;
+}
+
 static bool same(const char *a, const char *b)
 {
 	for (; *a && *a == *b; a++)
@@ -103,6 +109,7 @@ static const struct option table[] = {
     {"console", "com1|com2|com3|com4|none[,BAUD]", "serial console, 115200 baud at most (com1,115200)",
      set_console},
     {"shadow", "PAGES", "shadow pages a VM may use at a time, 64 to 1048576 (one for 32 pages of its memory)", set_shadow},
+    {"old-cpu", NULL, "use of VMX only what the first CPUs with it had: to try what newer ones do not need", set_old_cpu},
     {"refuse-exit", "REASON", "stop a VM on VM exits of this basic reason, as on an unknown one: a fault to try", set_refused_exit},
 };
 

@@ -11,6 +11,7 @@
 
 struct options {
 	bool noreboot;          /* after the last VM: wait on the console, no power-off */
+	bool old_cpu;           /* use of VMX only what its first CPUs had */
 	bool debug;             /* check invariants while running, and say more */
 	uint16_t console_port;  /* I/O base of the UART, 0: no serial console */
 	uint32_t console_baud;

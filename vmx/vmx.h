@@ -23,6 +23,9 @@
  * off by firmware; -ENOMEM; -EIO: VMXON failed. Each is logged. */
 must_check int vmx_init(void);
 
+/* Before vmx_init(): use of this CPU's VMX only what the first ones had. */
+void vmx_pretend_old(void);
+
 /* One line with what this CPU's VMX has. */
 void vmx_log_features(void);
 
@@ -76,6 +79,7 @@ enum vmx_mtf { VMX_MTF_NONE, VMX_MTF_UNTRIED, VMX_MTF_WORKS };
 /* The one CPU we run on. */
 struct vmx_cpu {
 	struct vmx_caps caps;
+	bool pretend_old;
 	enum vmx_mtf mtf;
 	uint64_t host_efer;
 	uint8_t maxphyaddr;

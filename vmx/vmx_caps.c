@@ -109,7 +109,7 @@ void vmx_caps_read(struct vmx_cap_msrs *m, uint64_t (*rdmsr)(uint32_t msr))
 }
 
 /* The MSR that governs @word on this CPU. */
-static uint64_t control_msr(const struct vmx_cap_msrs *m, enum vmx_control_word word)
+static enum vmx_cap_msr control_msr_number(const struct vmx_cap_msrs *m, enum vmx_control_word word)
 {
 	static const struct {
 		enum vmx_cap_msr plain, precise;
@@ -122,7 +122,29 @@ static uint64_t control_msr(const struct vmx_cap_msrs *m, enum vmx_control_word 
 	};
 	bool precise = cap(m, MSR_IA32_VMX_BASIC) & BASIC_TRUE_CONTROLS;
 
-	return cap(m, precise ? msrs[word].precise : msrs[word].plain);
+	return precise ? msrs[word].precise : msrs[word].plain;
+}
+
+static uint64_t control_msr(const struct vmx_cap_msrs *m, enum vmx_control_word word)
+{
+	return cap(m, control_msr_number(m, word));
+}
+
+static void forbid(struct vmx_cap_msrs *m, enum vmx_control_word word, uint32_t bit)
+{
+	m->msr[control_msr_number(m, word) - VMX_CAP_MSR_FIRST] &= ~((uint64_t)bit << 32);
+}
+
+void vmx_caps_forget(struct vmx_cap_msrs *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(control_wants); i++) {
+		const struct control_want *w = &control_wants[i];
+
+		if (w->want != MANDATORY && w->want != CAPABLE)
+			forbid(m, w->word, w->bit & ~must_be_one(control_msr(m, w->word)));
+	}
+	forbid(m, VMX_EXIT, EXIT_LOAD_EFER);
+	forbid(m, VMX_ENTRY, ENTRY_LOAD_EFER);
 }
 
 static int check_basic(struct vmx_caps *caps, uint64_t basic)

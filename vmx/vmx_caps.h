@@ -124,6 +124,9 @@ struct vmx_caps {
 /* Reads the capability MSRs that exist, in an order that touches no other. */
 void vmx_caps_read(struct vmx_cap_msrs *m, uint64_t (*rdmsr)(uint32_t msr));
 
+/* Makes @m those of a CPU that has nothing we can do without. */
+void vmx_caps_forget(struct vmx_cap_msrs *m);
+
 /* -ENODEV: something mandatory is missing, and @caps->missing names it. */
 must_check int vmx_caps_compute(struct vmx_caps *caps, const struct vmx_cap_msrs *m);
 

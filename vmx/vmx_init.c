@@ -53,6 +53,8 @@ static int check_capabilities(void)
 	struct vmx_cap_msrs msrs;
 
 	vmx_caps_read(&msrs, rdmsr);
+	if (vmx_cpu.pretend_old)
+		vmx_caps_forget(&msrs);
 	if (!vmx_caps_compute(&vmx_cpu.caps, &msrs))
 		return 0;
 	log_error("this CPU's VMX lacks a mandatory feature: %s", vmx_cpu.caps.missing);
@@ -135,5 +137,6 @@ void vmx_log_features(void)
 		 f->efer_load ? " EFER-load" : "", f->pat_load ? " PAT-load(unused)" : "");
 }
 
+void vmx_pretend_old(void) { vmx_cpu.pretend_old = true; }
 void vmx_set_debug(bool on) { vmx_cpu.debug = on; }
 void vmx_refuse_exit(uint32_t reason) { vmx_cpu.refused_exit = reason; }

@@ -72,7 +72,7 @@ static void options_defaults(void **state)
 	log_clear();
 	assert_int_equal(options_parse(&o, NULL, false), 0);
 	assert_int_equal(options_parse(&o, "", false), 0);
-	assert_false(o.noreboot || o.debug);
+	assert_false(o.noreboot || o.debug || o.old_cpu);
 	assert_int_equal(o.console_port, 0x3F8);
 	assert_int_equal(o.console_baud, 115200);
 	assert_int_equal(o.shadow_pages, OPTIONS_SHADOW_PAGES_DEFAULT);
@@ -84,8 +84,9 @@ static void options_all_of_them(void **state)
 {
 	struct options o;
 
-	assert_int_equal(options_parse(&o, "noreboot debug console=com2,9600 shadow=64 refuse-exit=18", false), 0);
-	assert_true(o.noreboot && o.debug);
+	assert_int_equal(options_parse(&o, "noreboot debug console=com2,9600 shadow=64 old-cpu refuse-exit=18", false),
+			 0);
+	assert_true(o.noreboot && o.debug && o.old_cpu);
 	assert_int_equal(o.console_port, 0x2F8);
 	assert_int_equal(o.console_baud, 9600);
 	assert_int_equal(o.shadow_pages, 64);

@@ -96,6 +96,44 @@ static void everything_is_found_and_ept_never_set(void **state)
 	assert_false(caps.control[VMX_EXIT] & EXIT_ACK_INTERRUPT);
 }
 
+/* With or without TRUE controls, and what the CPU requires stays. */
+static void a_full_cpu_can_pretend_to_be_old(void **state)
+{
+	struct vmx_features none = { 0 };
+	struct vmx_caps caps;
+
+	for (int plain = 0; plain < 2; plain++) {
+		full_cpu();
+		if (plain) {
+			*at(MSR_IA32_VMX_BASIC) = BASIC_OLD;
+			*at(MSR_IA32_VMX_PINBASED_CTLS) = CTL(0x16, UINT32_MAX);
+			*at(MSR_IA32_VMX_EXIT_CTLS) = CTL(0x36DFF, UINT32_MAX);
+			*at(MSR_IA32_VMX_ENTRY_CTLS) = CTL(0x11FF, UINT32_MAX);
+		}
+		vmx_caps_forget(&cpu);
+		assert_int_equal(vmx_caps_compute(&caps, &cpu), 0);
+		assert_memory_equal(&caps.has, &none, sizeof(none));
+		assert_int_equal(caps.control[VMX_PIN], (plain ? 0x16 : 0) | PIN_NEEDED);
+		assert_int_equal(caps.control[VMX_PROC2], 0);
+		assert_int_equal(caps.control[VMX_EXIT], (plain ? 0x36DFF : 0) | EXIT_HOST_ADDRESS_SPACE_SIZE);
+	}
+}
+
+static void virtual_nmis_need_their_window(void **state)
+{
+	struct vmx_caps caps;
+
+	full_cpu();
+	assert_int_equal(vmx_caps_compute(&caps, &cpu), 0);
+	assert_true(caps.has.virtual_nmis && caps.has.nmi_window);
+	assert_true(caps.control[VMX_PIN] & PIN_VIRTUAL_NMIS);
+	assert_false(caps.control[VMX_PROC] & PROC_NMI_WINDOW_EXITING);
+	*at(MSR_IA32_VMX_TRUE_PROCBASED_CTLS) &= ~((uint64_t)PROC_NMI_WINDOW_EXITING << 32);
+	assert_int_equal(vmx_caps_compute(&caps, &cpu), 0);
+	assert_false(caps.has.virtual_nmis || caps.has.nmi_window);
+	assert_false(caps.control[VMX_PIN] & PIN_VIRTUAL_NMIS);
+}
+
 static void true_controls_are_preferred(void **state)
 {
 	struct vmx_caps caps;
@@ -205,6 +243,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_floor_will_do, floor_cpu),
 		cmocka_unit_test_setup(everything_is_found_and_ept_never_set, floor_cpu),
+		cmocka_unit_test_setup(a_full_cpu_can_pretend_to_be_old, floor_cpu),
+		cmocka_unit_test_setup(virtual_nmis_need_their_window, floor_cpu),
 		cmocka_unit_test_setup(true_controls_are_preferred, floor_cpu),
 		cmocka_unit_test_setup(what_is_missing_is_named, floor_cpu),
 		cmocka_unit_test_setup(impossible_regions_are_refused, floor_cpu),
