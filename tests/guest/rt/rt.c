@@ -35,6 +35,25 @@ void *memcpy(void *d, const void *s, size_t n)
 	return r;
 }
 
+bool on_spoor(void)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	if (!(r[2] >> 31))
+		return false;
+	cpuid(0x40000000, 0, r);
+	return r[1] == 0x6F6F7053; /* "Spoo" */
+}
+
+bool wait_for(uint16_t port, uint8_t mask, uint8_t want)
+{
+	for (uint32_t i = 0; i < POLLS_MOST; i++)
+		if ((inb(port) & mask) == want)
+			return true;
+	return false;
+}
+
 static void console_open(void)
 {
 	outb(COM1 + 1, 0);

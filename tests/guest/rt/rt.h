@@ -44,6 +44,21 @@ static inline void wrmsr(uint32_t msr, uint64_t v)
 	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
 
+static inline uint64_t rdtsc(void)
+{
+	uint32_t lo, hi;
+
+	asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* Are we a guest of Spoor, or does the machine belong to us? */
+bool on_spoor(void);
+
+/* Polls until the bits @mask of @port are @want. False: not in any reasonable time. */
+#define POLLS_MOST 200000000u
+bool wait_for(uint16_t port, uint8_t mask, uint8_t want);
+
 /* Formats: %s, %u and %x with unsigned long, %%. */
 void print(const char *fmt, ...);
 
