@@ -162,7 +162,7 @@ int platform_mp_table(const struct platform_config *c, void *buf, size_t size)
 	size_t header = offsetof(struct mp_front, header);
 	uint8_t *image = buf, *at = image + sizeof(struct mp_front);
 	struct mp_front front = { 0 };
-	struct mp_back back;
+	struct mp_back back = { 0 };
 
 	if (size < length)
 		return -ENOSPC;
