@@ -157,13 +157,15 @@ static void lesson_25_tables_chained_onto_themselves(void **state)
 
 static void no_flush(void *ctx) {}
 
-static void the_quota_has_a_minimum(void **state)
+static void the_quota_has_limits(void **state)
 {
 	struct mmu_config cfg = { .shadow_pages = MMU_SHADOW_PAGES_MIN - 1,
 				  .host = { .maxphyaddr = 46, .flush = no_flush } };
 	struct mmu mmu;
 	size_t pages = host_pages_used();
 
+	assert_int_equal(mmu_init(&mmu, &cfg), -EINVAL);
+	cfg.shadow_pages = MMU_SHADOW_PAGES_MAX + 1;
 	assert_int_equal(mmu_init(&mmu, &cfg), -EINVAL);
 	for (long n = 0; n < 4; n++) {
 		cfg.shadow_pages = MMU_SHADOW_PAGES_MIN;
@@ -208,7 +210,7 @@ int main(void)
 		cmocka_unit_test(lesson_21_reclaim_leaves_the_roots_in_use),
 		cmocka_unit_test(lesson_26_all_pinned_is_an_error),
 		cmocka_unit_test(lesson_25_tables_chained_onto_themselves),
-		cmocka_unit_test(the_quota_has_a_minimum),
+		cmocka_unit_test(the_quota_has_limits),
 		cmocka_unit_test(many_parents_of_one_table),
 	};
 

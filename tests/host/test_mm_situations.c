@@ -667,6 +667,52 @@ static void lesson_06_a_slot_made_again_is_another(void **state)
 	fx_close(&fx);
 }
 
+/* A tracker that hears of a slot's end ends it itself: the one who began finds
+ * nothing left to do. */
+static struct {
+	struct page_tracker tracker;
+	struct mmu *mmu;
+	unsigned int calls;
+} quicker;
+
+static void hear_nothing(struct page_tracker *t, const struct page_track_write *w) { }
+
+static void delete_it(struct page_tracker *t, gfn_t base, uint64_t npages)
+{
+	if (quicker.calls++ == 0)
+		assert_int_equal(mmu_slot_delete(quicker.mmu, 0), 0);
+}
+
+static void lesson_06_a_tracker_deletes_the_slot_first(void **state)
+{
+	struct fixture fx;
+
+	fx_open(&fx, 64, 64);
+	quicker.tracker = (struct page_tracker){ .name = "quick", .priority = 5, .write = hear_nothing,
+						 .region_removed = delete_it };
+	quicker.mmu = &fx.mmu;
+	quicker.calls = 0;
+	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &quicker.tracker), 0);
+	assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
+	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), -ENOENT);
+	assert_int_equal(quicker.calls, 2);
+	assert_audit(&fx);
+	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &quicker.tracker), 0);
+	fx_close(&fx);
+}
+
+static void slots_that_are_not_there(void **state)
+{
+	struct fixture fx;
+
+	fx_open(&fx, 64, 64);
+	assert_int_equal(mmu_slot_delete(&fx.mmu, 9), -ENOENT);
+	assert_int_equal(mmu_slot_move(&fx.mmu, 9, gfn(1000)), -ENOENT);
+	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 9, 0), -ENOENT);
+	assert_audit(&fx);
+	fx_close(&fx);
+}
+
 /* One call counts and protects: no caller can have the one without the other. */
 static void lesson_16_one_call_counts_and_protects(void **state)
 {
@@ -753,6 +799,8 @@ int main(void)
 		cmocka_unit_test(lesson_26_a_fault_without_quota_is_told),
 		cmocka_unit_test(lesson_06_a_failed_change_loses_no_tracking),
 		cmocka_unit_test(lesson_06_a_slot_made_again_is_another),
+		cmocka_unit_test(lesson_06_a_tracker_deletes_the_slot_first),
+		cmocka_unit_test(slots_that_are_not_there),
 		cmocka_unit_test(lesson_16_one_call_counts_and_protects),
 		cmocka_unit_test(a_frame_belongs_to_its_slot),
 		cmocka_unit_test(the_last_frame_of_the_machine),
