@@ -35,6 +35,7 @@ BDA_PAGE_BYTES equ 0x4C
 BDA_CURSOR equ 0x50
 BDA_CURSOR_SHAPE equ 0x60
 BDA_CRTC equ 0x63
+BDA_CGA_MODE equ 0x65
 BDA_TICKS equ 0x6C
 BDA_MIDNIGHT equ 0x70
 BDA_DISK_STATUS equ 0x74
@@ -43,6 +44,8 @@ BDA_KEYS_START_PTR equ 0x80
 BDA_KEYS_END_PTR equ 0x82
 BDA_LAST_ROW equ 0x84
 BDA_FONT_HEIGHT equ 0x85
+BDA_EGA_INFO equ 0x87
+BDA_VGA_FLAGS equ 0x89
 BDA_TERMINAL equ 0xAC		; ours: row and column where the terminal's cursor is
 BDA_SCREEN equ 0xAE		; ours: not 0 if there is memory at B8000
 BDA_SIZE equ 0x100

@@ -81,21 +81,23 @@ def make_iso(directory, modules, options="", load="multiboot2"):
     return iso
 
 
-def make_guest_iso(directory, guest, script):
-    """An ISO whose GRUB finds one of our own guests at /boot/guest.elf and runs @script; returns its path."""
+def make_disk(directory, script, files):
+    """An image, ISO and hard disk at once, whose GRUB runs @script and finds @files {name: path} in /boot; returns its
+    path."""
     os.makedirs(directory, exist_ok=True)
-    cfg, iso = os.path.join(directory, "grub.cfg"), os.path.join(directory, "guest.iso")
+    cfg, image = os.path.join(directory, "grub.cfg"), os.path.join(directory, "grub.img")
     with open(cfg, "w", encoding="utf-8") as f:
         f.write(script)
-    subprocess.run([os.path.join(ROOT, "tools", "mkiso"), "-o", iso, "-c", cfg,
-                    "guest.elf=" + os.path.join(BUILD, "guest", guest + ".elf")], check=True)
-    return iso
+    subprocess.run([os.path.join(ROOT, "tools", "mkiso"), "-o", image, "-c", cfg,
+                    *(f"{name}={path}" for name, path in files.items())], check=True)
+    return image
 
 
 def alone(guest):
     """For Machine: one of our own guests has the machine for itself."""
     script = "set timeout=0\nmultiboot /boot/guest.elf\nboot\n"
-    return lambda directory: (make_guest_iso(directory, guest, script), bochs.CDROM)
+    files = {"guest.elf": os.path.join(BUILD, "guest", guest + ".elf")}
+    return lambda directory: (make_disk(directory, script, files), bochs.CDROM)
 
 
 class Machine:

@@ -7,12 +7,17 @@ import pytest
 
 import disk
 import said
-from machine import BUILD, make_guest_iso, own
+from machine import BUILD, assert_clean_end, make_disk, own
 
 RESULT = r"(\d+) passed, (\d+) failed, (\d+) skipped"
 SKIPPED = r"ok (\w+) \(skipped"
 
-# The terminal's part of a menu entry or prompt comes between other sequences.
+LINUX = """\
+set timeout=0
+linux16 /boot/vmlinuz console=ttyS0
+initrd16 /boot/initrd
+boot
+"""
 MENU = """\
 set timeout=-1
 menuentry "start it" {
@@ -50,7 +55,8 @@ def test_boot16_on_the_bare_machine(boot, bare, skipped):
 
 def test_grub_from_its_mbr(boot):
     """An unmodified boot loader: sectors by INT 13h, menu and command line by INT 10h and 16h, then a kernel."""
-    image = make_guest_iso(os.path.join(BUILD, "system", "grub-disk"), "hello32", MENU)
+    image = make_disk(os.path.join(BUILD, "system", "grub-disk"), MENU,
+                      {"guest.elf": os.path.join(BUILD, "guest", "hello32.elf")})
     m = boot(disk.module("grub", image))
     m.expect("GRUB loading", 30)
     m.expect("Welcome to GRUB!", 60)
@@ -65,6 +71,23 @@ def test_grub_from_its_mbr(boot):
     assert re.search("command line: typed at the prompt", text)
     assert re.search(r"2 passed, 0 failed", text)
     assert re.search(said.exit_code("grub", 16), text)
+
+
+@pytest.mark.long
+def test_linux_from_its_real_mode_entry(boot):
+    """GRUB leaves Debian's kernel in real mode: it asks the firmware for memory, screen and disks by itself."""
+    directory = os.path.join(BUILD, "system", "linux-disk")
+    guests = os.path.join(BUILD, "guests")
+    image = make_disk(directory, LINUX, {"vmlinuz": os.path.join(guests, "cloud", "vmlinuz"),
+                                         "initrd": os.path.join(guests, "initrd")})
+    m = boot(disk.module("debian", image, memory="512M"))
+    m.expect("Probing EDD .*ok", 120)
+    m.expect(r"BIOS-e820: \[mem 0x0000000000100000-0x000000001e[0-9a-f]{6}\] usable", 60)
+    m.expect(r"Console: colour VGA\+ 80x25", 60)
+    m.expect(said.SHELL, 120)
+    m.send("exit\n")
+    m.expect(said.stopped("debian", "power off"), 60)
+    assert_clean_end(m.finish(30), "debian")
 
 
 def sector(code=b"", signature=b"\x55\xaa"):
