@@ -47,12 +47,21 @@ static bool take_interrupt(struct vcpu *v)
 	return true;
 }
 
+/* An NMI that waits for an event alone is to meet its handler. Who has no window
+ * would hear too late that it can: the event is delivered now, in software. */
+static bool take_nmi_behind_event(struct vcpu *v)
+{
+	if (!v->backend->no_nmi_window || !v->event.pending || v->interrupt_shadow || !v->backend->nmi_open(v))
+		return false;
+	return vcpu_deliver_event(v) == VCPU_RESUME && take_nmi(v);
+}
+
 void vcpu_queue_interrupts(struct vcpu *v)
 {
 	bool nmi_waits, interrupt_waits;
 
 	latch_nmi(v);
-	nmi_waits = v->nmi_pending && !v->stepping && !take_nmi(v);
+	nmi_waits = v->nmi_pending && !v->stepping && !take_nmi(v) && !take_nmi_behind_event(v);
 	interrupt_waits = !v->stepping && interrupt_pending(v) && !take_interrupt(v);
 	want_windows(v, nmi_waits, interrupt_waits);
 }

@@ -189,6 +189,8 @@ enum vcpu_action vcpu_run_once(struct vcpu *v)
 	if (vcpu_is_asleep(v))
 		return VCPU_YIELD;
 	vcpu_queue_interrupts(v);
+	if (v->stop.reason != VCPU_STOP_NONE)
+		return VCPU_STOP;
 	action = v->interpreting ? vcpu_interpret(v) : run_natively(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;

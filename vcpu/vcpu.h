@@ -81,6 +81,7 @@ struct vcpu_backend {
 	const char *name;
 	bool has_rdtscp; /* RDTSCP and RDPID can be given to a guest; set by the backend's own init */
 	bool hide_xsavec; /* it does not work: cpuid_xsavec_contradicts() */
+	bool no_nmi_window; /* an NMI that cannot be taken now is not told of when it can */
 	/* The CPU's own CPUID. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 

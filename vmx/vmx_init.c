@@ -121,6 +121,7 @@ int vmx_init(void)
 	vmx_cpu.host_efer = rdmsr(MSR_IA32_EFER);
 	vmx_cpu.mtf = vmx_cpu.caps.has.mtf ? VMX_MTF_UNTRIED : VMX_MTF_NONE;
 	vmx_backend.cpuid = cpuid;
+	vmx_backend.no_nmi_window = !vmx_cpu.caps.has.virtual_nmis;
 	vmx_backend.has_rdtscp = vmx_cpu.caps.has.rdtscp;
 	return enter_vmx_operation();
 }

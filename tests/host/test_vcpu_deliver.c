@@ -295,6 +295,34 @@ static void in_protected_mode(void **state)
 	assert_int_equal(heard.last.writer, WRITER_INJECTION);
 }
 
+static enum vcpu_action nothing(struct fake_vm *vm) { return VCPU_RESUME; }
+
+/* Without a window for NMIs the event before one is delivered at once. */
+static void an_nmi_behind_an_event(void **state)
+{
+	static struct vcpu_backend windowless;
+
+	f.run = nothing;
+	windowless = *f.vcpu.backend;
+	windowless.no_nmi_window = true;
+	for (int window = 1; window >= 0; window--) {
+		if (!window)
+			f.vcpu.backend = &windowless;
+		f.vcpu.nmi_pending = true;
+		f.nmi_blocked = false;
+		assert_int_equal(vcpu_inject_exception(&f.vcpu, EXC_UD), VCPU_RESUME);
+		assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+		assert_int_equal(f.entered_with.vector, window ? EXC_UD : EXC_NMI);
+		assert_int_equal(f.vcpu.delivered, window ? 0 : 1);
+	}
+	assert_int_equal(f.vcpu.regs.rip, HANDLER);
+	/* In the handler of one it waits. */
+	f.vcpu.nmi_pending = true;
+	assert_int_equal(vcpu_inject_exception(&f.vcpu, EXC_UD), VCPU_RESUME);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.entered_with.vector, EXC_UD);
+}
+
 /* ---- events and the native step ------------------------------------------------ */
 
 static const uint8_t unknown_store[] = { 0x0F, 0xAE, 0x03 }; /* fxsave (%rbx) */
@@ -415,6 +443,7 @@ int main(void)
 		TEST(traps_behind_mov_ss),
 		TEST(a_breakpoint_on_the_frame),
 		TEST(in_protected_mode),
+		TEST(an_nmi_behind_an_event),
 		TEST(an_event_ends_the_step),
 		TEST(a_skipped_instruction_ends_the_step),
 		TEST(instructions_that_are_events),

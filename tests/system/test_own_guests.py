@@ -49,6 +49,24 @@ def test_guest_on_other_processors(boot, model):
     check(m.finish(120), "own")
 
 
+@pytest.mark.parametrize("guest", ["debug64", "memory64"])
+def test_guest_on_the_oldest_processor(boot, guest):
+    """What the first CPUs with VMX had and no more: no MSR bitmaps, virtual NMIs or VPIDs; steps by the trap flag."""
+    m = boot(own("own", guest), "old-cpu debug")
+    text = m.finish(120)
+    assert re.search(r"VMX revision \d+:\s*\n", text), "the processor still has something"
+    check(text, "own")
+
+
+def test_events_meet_tracked_pages(boot):
+    """Else the guest proves nothing: its stacks and tables must be pages that we watch."""
+    m = boot(own("own", "events64"))
+    text = m.finish(120)
+    check(text, "own")
+    counts = re.search(r"(\d+) instructions emulated, .* (\d+) stepped, (\d+) events delivered", text)
+    assert counts and int(counts.group(1)) > 50 and int(counts.group(2)) > 0 and int(counts.group(3)) > 50
+
+
 def test_multiboot1_start(boot):
     """GRUB's older protocol, the one `qemu -kernel` speaks, finds the same modules."""
     m = boot(own("own", "hello64"), load="multiboot")
