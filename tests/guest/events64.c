@@ -114,6 +114,24 @@ static void interrupt_stacks(void)
 		one_kind(&kinds[i], on_ist, false);
 }
 
+/* Nothing is known of the page when the frame comes. */
+static void stacks_touched_first(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		for (int n = 0; n < 2; n++) {
+			see(kinds[i].vector, kinds[i].skip);
+			seen_count = 0;
+			trap_stack(kinds[i].vector, fresh_page() + PAGE);
+			kinds[i].cause();
+			check(seen_count > 0);
+			check_equal(seen[0].vector, kinds[i].vector);
+			check_equal(!(seen[0].rflags & EFLAGS_RF), !kinds[i].sets_rf);
+			trap_stack(kinds[i].vector, 0);
+			see_no_more(kinds[i].vector);
+		}
+	see(VECTOR_SELF, 0);
+}
+
 static void the_stack_in_use(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
@@ -511,6 +529,48 @@ static void iret_that_faults_ends_the_blocking(void)
 	no_more_nmis();
 }
 
+static uint64_t after_iret;
+
+static void iret_from_nowhere(struct trap_frame *f)
+{
+	see_frame(f);
+	if (++nmis > 1)
+		return;
+	apic_send_nmi();
+	asm volatile("nop; nop");
+	nmis_inside = nmis;
+	asm volatile("lea 1f(%%rip), %%rax; mov %%rax, %0; mov %%rsp, %%rbx; mov %1, %%rsp; iretq; 1: mov %%rbx, %%rsp"
+		     : "=m"(after_iret) : "r"(NOWHERE) : "rax", "rbx", "memory");
+}
+
+static void on_fault_of_iret(struct trap_frame *f)
+{
+	see_frame(f);
+	f->rip = after_iret;
+}
+
+/* The same when the fault is one that a hypervisor looks at first. */
+static void iret_without_a_stack_ends_the_blocking(void)
+{
+	extern const uint64_t trap_stubs[256];
+
+	expect_nmis(NULL);
+	trap_hook(2, iret_from_nowhere);
+	trap_hook(14, on_fault_of_iret);
+	trap_stack(14, (uint64_t)page_alloc() + PAGE);
+	apic_send_nmi();
+	asm volatile("nop; nop");
+	check_equal(nmis_inside, 1);
+	check_equal(nmis, 2);
+	check_equal(seen[1].vector, 2);
+	check_equal(seen[1].rip, trap_stubs[14]);
+	check_equal(seen[2].vector, 14);
+	check_equal(seen[2].cr2 & ~0xFFFul, NOWHERE); /* in which order it reads is its own affair */
+	trap_stack(14, 0);
+	trap_hook(14, NULL);
+	no_more_nmis();
+}
+
 /* Stores inside the handler to a page that is tracked, and one of x87. */
 static void stores_inside(void)
 {
@@ -573,6 +633,7 @@ void main(void)
 {
 	static const struct test tests[] = {
 		{ "interrupt_stacks", interrupt_stacks },
+		{ "stacks_touched_first", stacks_touched_first },
 		{ "the_stack_in_use", the_stack_in_use },
 		{ "from_ring_3", from_ring_3 },
 		{ "interrupt_in_ring_3", interrupt_in_ring_3 },
@@ -583,6 +644,7 @@ void main(void)
 		{ "second_nmi_waits_for_iret", second_nmi_waits_for_iret },
 		{ "iret_inside_ends_the_blocking", iret_inside_ends_the_blocking },
 		{ "iret_that_faults_ends_the_blocking", iret_that_faults_ends_the_blocking },
+		{ "iret_without_a_stack_ends_the_blocking", iret_without_a_stack_ends_the_blocking },
 		{ "nmi_handler_writes_to_a_table", nmi_handler_writes_to_a_table },
 		{ "nmi_and_interrupt", nmi_and_interrupt },
 		{ "nmi_wakes_from_halt", nmi_wakes_from_halt },

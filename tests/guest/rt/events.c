@@ -6,6 +6,7 @@
 #define APIC_VA 0x8100000000ul
 #define IOAPIC_VA 0x8100001000ul
 #define IOAPIC_BASE 0xFEC00000ul
+#define FRESH_VA 0x8140000000ul
 #define PTE_UNCACHED 0x18ul
 #define ICR_NMI 0x4400u
 #define ICR_ASSERT 0x4000u
@@ -39,6 +40,15 @@ void table_live(void)
 {
 	invlpg(TABLE_VA);
 	check_equal(*(volatile uint64_t *)TABLE_VA, 1);
+}
+
+uint64_t fresh_page(void)
+{
+	static uint64_t va = FRESH_VA;
+
+	va += 2 * PAGE;
+	space_map(space, va, page_alloc(), PTE_P | PTE_W);
+	return va;
 }
 
 /* ---- the record ---- */

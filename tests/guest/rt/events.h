@@ -41,6 +41,9 @@ void see_no_more(unsigned int vector);
 /* For a hook of one's own. */
 void see_frame(const struct trap_frame *f);
 
+/* An address that maps a page which nobody has touched through it. */
+uint64_t fresh_page(void);
+
 /* Calls @fn with a stack that ends at @top. */
 void call_on_stack(uint8_t *top, void (*fn)(void));
 
