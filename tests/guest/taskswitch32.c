@@ -436,7 +436,7 @@ static uint32_t inner_cs, inner_esp;
 static void on_inner(struct trap_frame *f)
 {
 	inner_cs = f->cs;
-	inner_esp = (uint32_t)f;
+	inner_esp = (uint32_t)&f->eip; /* what the CPU has pushed */
 }
 
 static void from_ring_3(void) { asm volatile("int %0" : : "i"(VEC_INNER) : "memory"); }
@@ -461,7 +461,7 @@ static void a_task_of_ring_3(void)
 	check_equal(seen.ss, SEL_USER_DATA | 3);
 	check(seen.eflags & EFLAGS_NT);
 	check_equal(inner_cs, SEL_USER_CODE | 3);
-	check_equal(inner_esp, (uint32_t)inner_stack + sizeof(inner_stack) - 20 - 8 - 32);
+	check_equal(inner_esp, (uint32_t)inner_stack + sizeof(inner_stack) - 20);
 	check_equal(a->cs, SEL_USER_CODE | 3);
 	trap_hook(VEC_INNER, NULL);
 }

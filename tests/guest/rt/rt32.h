@@ -6,7 +6,7 @@
 #include "tests/guest/rt/rt.h"
 
 struct trap_frame {
-	uint32_t edi, esi, ebp, esp, ebx, edx, ecx, eax;
+	uint32_t es, ds, edi, esi, ebp, esp, ebx, edx, ecx, eax;
 	uint32_t vector, error, eip, cs, eflags;
 };
 

@@ -21,10 +21,17 @@ stub_ %+ i:
 
 trap_entry:
 	pushad
+	push ds
+	push es
+	mov ax, ss			; virtual-8086 mode leaves them null
+	mov ds, ax
+	mov es, ax
 	cld
 	push esp
 	call trap_handler
 	add esp, 4
+	pop es
+	pop ds
 	popad
 	add esp, 8
 	iretd
