@@ -58,7 +58,7 @@ static bool is_two_level(const struct guest_paging *p)
 static union shadow_page_role root_role(const struct guest_paging *p)
 {
 	union shadow_page_role role = { .word = 0 };
-	bool wp = p->cr0 & X86_CR0_WP;
+	bool wp = p->cr0 & X86_CR0_WP, eight_bytes = !is_two_level(p);
 
 	role.level = is_long(p) ? 4 : 2;
 	role.access = ACCESS_ALL;
@@ -66,8 +66,8 @@ static union shadow_page_role root_role(const struct guest_paging *p)
 		role.direct = true;
 		return role;
 	}
-	role.cr4_pae = !is_two_level(p);
-	role.nxe = role.cr4_pae ? (p->efer & EFER_NXE) != 0 : (p->cr4 & X86_CR4_PSE) != 0;
+	role.cr4_pae = eight_bytes;
+	role.nxe = eight_bytes ? (p->efer & EFER_NXE) != 0 : (p->cr4 & X86_CR4_PSE) != 0;
 	role.cr0_wp = wp;
 	role.smep_andnot_wp = (p->cr4 & X86_CR4_SMEP) && !wp;
 	role.smap_andnot_wp = (p->cr4 & X86_CR4_SMAP) && !wp;
