@@ -15,7 +15,7 @@ RAM, RESERVED = 1, 2
 
 # Where the firmware finds the disk on a bare machine. Bochs puts a file into RAM whole only up to its own unit of
 # memory; it takes four.
-RAM_DISK = 16 << 20
+RAM_DISK = 24 << 20
 RAM_PIECE = 128 << 10
 RAM_PIECES = 4
 MEMORY_MIB = 32
