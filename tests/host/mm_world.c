@@ -373,7 +373,7 @@ static void native_step(struct mmu_vcpu *v, const struct model_access *a, struct
 {
 	struct cpu_translation t;
 
-	for (int tries = 0; ; tries++) {
+	for (int tries = 0, others = 0; ; tries++) {
 		int err = mmu_step_open(v, f);
 
 		if (err == -EFAULT)
@@ -381,10 +381,12 @@ static void native_step(struct mmu_vcpu *v, const struct model_access *a, struct
 		check(err == 0 && tries < 4, "a page cannot be opened");
 		if (chance(10))
 			check(mmu_audit(&w.mmu) == 0, "audit during a step");
-		if (chance(25)) {
+		if (others < 8 && chance(25)) {
 			something_else();
 			check(mmu_audit(&w.mmu) == 0, "audit after a change during a step");
 			world_seen.interrupted++;
+			others++;
+			tries--; /* it may have taken the translation away */
 		}
 		if (goes_through(v, a, &t)) {
 			must_be_allowed(v, a, &t, true);
