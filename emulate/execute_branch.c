@@ -40,14 +40,16 @@ enum emul_status exec_call_rel(struct exec *x)
 	return transfers_are_plain(x) ? call(x, x->next_rip + x->insn.imm) : EMUL_UNKNOWN;
 }
 
+static enum emul_status read_target(struct exec *x, uint64_t *target)
+{
+	return transfers_are_plain(x) ? operand_read(x, OPD_RM, x->insn.op_size, target) : EMUL_UNKNOWN;
+}
+
 enum emul_status exec_call(struct exec *x)
 {
-	enum emul_status status;
 	uint64_t target;
+	enum emul_status status = read_target(x, &target);
 
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	status = operand_read(x, OPD_RM, x->insn.op_size, &target);
 	return status == EMUL_DONE ? call(x, target) : status;
 }
 
@@ -55,12 +57,9 @@ enum emul_status exec_jmp_rel(struct exec *x) { return jump_near(x, x->next_rip 
 
 enum emul_status exec_jmp(struct exec *x)
 {
-	enum emul_status status;
 	uint64_t target;
+	enum emul_status status = read_target(x, &target);
 
-	if (!transfers_are_plain(x))
-		return EMUL_UNKNOWN;
-	status = operand_read(x, OPD_RM, x->insn.op_size, &target);
 	return status == EMUL_DONE ? jump_near(x, target) : status;
 }
 

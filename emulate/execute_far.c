@@ -366,6 +366,19 @@ static void return_to(struct exec *x, const struct far_return *r)
 	drop_inner_segments(x, cpl);
 }
 
+/* @frame: what is on the stack, r->frame_len bytes; offset and selector are first. */
+static enum emul_status read_frame(struct exec *x, struct far_return *r, uint8_t *frame, uint16_t *selector)
+{
+	unsigned int size = x->insn.op_size;
+	enum emul_status status = rsp_read(x, 0, frame, r->frame_len, size);
+
+	if (status != EMUL_DONE)
+		return status;
+	memcpy(&r->offset, frame, size);
+	memcpy(selector, frame + size, 2);
+	return EMUL_DONE;
+}
+
 enum emul_status exec_ret_far(struct exec *x)
 {
 	unsigned int size = x->insn.op_size;
@@ -374,12 +387,9 @@ enum emul_status exec_ret_far(struct exec *x)
 	uint8_t frame[8];
 	uint16_t selector;
 
-	status = rsp_read(x, 0, frame, 2 * size, size);
-	if (status != EMUL_DONE)
-		return status;
-	memcpy(&r.offset, frame, size);
-	memcpy(&selector, frame + size, 2);
-	status = check_return(x, &r, selector);
+	status = read_frame(x, &r, frame, &selector);
+	if (status == EMUL_DONE)
+		status = check_return(x, &r, selector);
 	if (status == EMUL_DONE)
 		return_to(x, &r);
 	return status;
@@ -442,11 +452,9 @@ static enum emul_status return_with_flags(struct exec *x)
 	uint32_t flags = 0;
 	uint16_t selector;
 
-	status = rsp_read(x, 0, frame, 3 * size, size);
+	status = read_frame(x, &r, frame, &selector);
 	if (status != EMUL_DONE)
 		return status;
-	memcpy(&r.offset, frame, size);
-	memcpy(&selector, frame + size, 2);
 	memcpy(&flags, frame + 2 * size, size);
 	if (is_protected(x) && (flags & X86_EFLAGS_VM) && x->ctx->cpl == 0)
 		return return_to_v86(x, r.offset, selector, (flags & EFLAGS_DEFINED) | X86_EFLAGS_FIXED);

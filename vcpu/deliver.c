@@ -78,7 +78,6 @@ enum vcpu_action vcpu_deliver_event(struct vcpu *v)
 {
 	struct emulation e;
 
-	emulation_init(&e, v, NULL);
-	e.ctx.system = &vcpu_emul_system_ops;
+	emulation_init_system(&e, v);
 	return emulation_deliver(&e);
 }

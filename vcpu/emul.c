@@ -11,7 +11,6 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
-
 /* Where the bytes of one access are: one or two runs within a page each. */
 struct access {
 	unsigned int parts;
@@ -378,6 +377,12 @@ void emulation_init(struct emulation *e, struct vcpu *v, const struct page_fault
 {
 	*e = (struct emulation){ .ctx = { .ops = &vcpu_emul_ops, .opaque = e }, .v = v, .fault = f };
 	emulation_refresh(e);
+}
+
+void emulation_init_system(struct emulation *e, struct vcpu *v)
+{
+	emulation_init(e, v, NULL);
+	e->ctx.system = &vcpu_emul_system_ops;
 }
 
 /* The instruction was completed by the emulator, which has moved rip. */

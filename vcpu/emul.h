@@ -24,6 +24,8 @@ static inline struct emulation *emulation_of(struct emul_ctxt *ctx) { return ctx
 
 /* Makes @e fit the vCPU as it is: registers, mode, privilege. @f: the fault that led here, or NULL. */
 void emulation_init(struct emulation *e, struct vcpu *v, const struct page_fault *f);
+/* For no fault, with the privileged state in reach. */
+void emulation_init_system(struct emulation *e, struct vcpu *v);
 /* The same again after an instruction: what is known of segments stays. */
 void emulation_refresh(struct emulation *e);
 

@@ -26,12 +26,6 @@ void vcpu_choose_engine(struct vcpu *v)
 	v->interpreting = !(v->mmu.paging.cr0 & X86_CR0_PE) || !v->backend->can_run(v);
 }
 
-static void begin(struct emulation *e, struct vcpu *v)
-{
-	emulation_init(e, v, NULL);
-	e->ctx.system = &vcpu_emul_system_ops;
-}
-
 /* ---- what the emulator does not know --------------------------------------------- */
 
 static bool is_as_in_v86(const struct segment *s)
@@ -139,7 +133,7 @@ enum vcpu_action vcpu_interpret(struct vcpu *v)
 	enum vcpu_action action = VCPU_RESUME;
 	struct emulation e;
 
-	begin(&e, v);
+	emulation_init_system(&e, v);
 	for (unsigned int i = 0; i < INTERPRET_BATCH; i++) {
 		action = v->event.pending ? emulation_deliver(&e) : one_instruction(v, &e);
 		if (action != VCPU_RESUME || v->halted || v->stop.reason != VCPU_STOP_NONE)
@@ -159,7 +153,7 @@ enum vcpu_action vcpu_exit_task_switch(struct vcpu *v, const struct emul_task_sw
 {
 	struct emulation e;
 
-	begin(&e, v);
+	emulation_init_system(&e, v);
 	e.ctx.regs.rip += insn_len;
 	switch (emul_task_switch(&e.ctx, t)) {
 	case EMUL_DONE:

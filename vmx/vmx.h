@@ -122,6 +122,12 @@ must_check uint64_t vmx_step_trap(struct vcpu *v, uint64_t causes);
 #define INTERRUPTIBILITY_STI (1u << 0)
 #define INTERRUPTIBILITY_MOV_SS (1u << 1)
 #define INTERRUPTIBILITY_NMI (1u << 3)
+#define INTERRUPTIBILITY_SHADOW (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+/* SDM vol. 3, "VM-Entry Interruption-Information Field", and those that exits fill. */
+#define INTERRUPTION_VALID (1u << 31)
+#define INTERRUPTION_ERROR_CODE (1u << 11)
+#define INTERRUPTION_TYPE_SHIFT 8
+uint32_t vmx_interruptibility(void);
 uint64_t vmx_insn_done(struct vcpu *v);
 bool vmx_interrupts_open(struct vcpu *v);
 bool vmx_nmi_open(struct vcpu *v);

@@ -17,16 +17,11 @@
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
-#define SHADOW (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
 #define PENDING_DEBUG_HITS 0xFull
-
-#define INTERRUPTION_VALID (1u << 31)
-#define INTERRUPTION_ERROR_CODE (1u << 11)
-#define INTERRUPTION_TYPE_SHIFT 8
 
 static bool has_virtual_nmis(void) { return vmx_cpu.caps.has.virtual_nmis; }
 
-static uint32_t interruptibility(void) { return vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY); }
+uint32_t vmx_interruptibility(void) { return vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY); }
 
 static void set_interruptibility(uint32_t old, uint32_t val)
 {
@@ -50,9 +45,9 @@ uint64_t vmx_take_pending_debug(void)
 /* Debug traps wait behind MOV SS only. */
 uint64_t vmx_insn_done(struct vcpu *v)
 {
-	uint32_t val = interruptibility();
+	uint32_t val = vmx_interruptibility();
 
-	set_interruptibility(val, val & ~SHADOW);
+	set_interruptibility(val, val & ~INTERRUPTIBILITY_SHADOW);
 	return val & INTERRUPTIBILITY_MOV_SS ? vmx_take_pending_debug() : 0;
 }
 
@@ -60,7 +55,7 @@ uint64_t vmx_insn_done(struct vcpu *v)
 
 bool vmx_interrupts_open(struct vcpu *v)
 {
-	return v->regs.rflags & X86_EFLAGS_IF && !(interruptibility() & SHADOW);
+	return v->regs.rflags & X86_EFLAGS_IF && !(vmx_interruptibility() & INTERRUPTIBILITY_SHADOW);
 }
 
 /* Without virtual NMIs their window is that of interrupts. */
@@ -80,7 +75,7 @@ bool vmx_nmi_blocked(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 
 	if (has_virtual_nmis())
-		return interruptibility() & INTERRUPTIBILITY_NMI;
+		return vmx_interruptibility() & INTERRUPTIBILITY_NMI;
 	if (vmx_interrupts_open(v))
 		x->nmi_blocked = false;
 	return x->nmi_blocked;
@@ -88,7 +83,7 @@ bool vmx_nmi_blocked(struct vcpu *v)
 
 void vmx_set_nmi_blocked(struct vcpu *v, bool blocked)
 {
-	uint32_t val = interruptibility();
+	uint32_t val = vmx_interruptibility();
 
 	vmx_of(v)->nmi_blocked = blocked;
 	/* Without virtual NMIs the bit would block the host's own. */
@@ -106,7 +101,7 @@ void vmx_unblock_host_nmis(struct vcpu *v)
 /* Not behind STI either: some CPUs refuse such an entry. */
 bool vmx_nmi_open(struct vcpu *v)
 {
-	return !(interruptibility() & SHADOW) && !vmx_nmi_blocked(v);
+	return !(vmx_interruptibility() & INTERRUPTIBILITY_SHADOW) && !vmx_nmi_blocked(v);
 }
 
 /* ---- injection --------------------------------------------------------------- */
@@ -121,11 +116,11 @@ static const uint8_t interruption_type[] = {
  * #DB has taken its trap out of the field, and the shadow may still be there. */
 static void clear_what_the_event_ends(const struct vcpu *v)
 {
-	uint32_t val = interruptibility();
+	uint32_t val = vmx_interruptibility();
 
-	if (!(val & SHADOW))
+	if (!(val & INTERRUPTIBILITY_SHADOW))
 		return;
-	set_interruptibility(val, val & ~SHADOW);
+	set_interruptibility(val, val & ~INTERRUPTIBILITY_SHADOW);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
 }
 

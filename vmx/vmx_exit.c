@@ -14,10 +14,8 @@
 #define EXIT_REASON_MASK 0xFFFFu
 
 #define INTERRUPTION_VECTOR 0xFFu
-#define INTERRUPTION_TYPE(info) ((info) >> 8 & 7)
-#define INTERRUPTION_ERROR_CODE (1u << 11)
+#define INTERRUPTION_TYPE(info) ((info) >> INTERRUPTION_TYPE_SHIFT & 7)
 #define INTERRUPTION_NMI_UNBLOCKED (1u << 12) /* by an IRET that then faulted */
-#define INTERRUPTION_VALID (1u << 31)
 #define TYPE_NMI 2
 
 #define DEBUG_CAUSES 0x600Full /* B0-B3, BD, BS */

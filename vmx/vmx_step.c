@@ -23,22 +23,18 @@
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
 
-#define SHADOW (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
-
-static uint32_t interruptibility(void) { return vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY); }
-
 static enum vmx_step choose(void)
 {
 	if (vmx_cpu.mtf == VMX_MTF_WORKS)
 		return VMX_STEP_MTF;
-	if (vmx_cpu.caps.has.virtual_nmis && !(interruptibility() & INTERRUPTIBILITY_NMI))
+	if (vmx_cpu.caps.has.virtual_nmis && !(vmx_interruptibility() & INTERRUPTIBILITY_NMI))
 		return VMX_STEP_NMI_WINDOW;
 	return VMX_STEP_TF;
 }
 
 static void set_shadow(uint32_t shadow)
 {
-	vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY, (interruptibility() & ~SHADOW) | shadow);
+	vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY, (vmx_interruptibility() & ~INTERRUPTIBILITY_SHADOW) | shadow);
 }
 
 /* ---- NMI window ---------------------------------------------------------------- */
@@ -119,7 +115,7 @@ static void arm(struct vcpu *v, struct vmx_vcpu *x)
 	x->step = choose();
 	x->step_done = false;
 	x->step_rip = v->regs.rip;
-	x->step_shadow = interruptibility() & SHADOW;
+	x->step_shadow = vmx_interruptibility() & INTERRUPTIBILITY_SHADOW;
 	if (v->v86.borrowed)
 		vmx_set_exception_bitmap(true);
 	if (x->step == VMX_STEP_TF)
@@ -179,7 +175,7 @@ enum vcpu_action vmx_step_exit(struct vcpu *v)
 	uint64_t causes = 0;
 
 	judge_mtf(by_mtf);
-	if (by_mtf && !(interruptibility() & INTERRUPTIBILITY_MOV_SS))
+	if (by_mtf && !(vmx_interruptibility() & INTERRUPTIBILITY_MOV_SS))
 		causes = vmx_take_pending_debug();
 	step_over(v);
 	return causes ? vcpu_inject_debug(v, causes) : VCPU_RESUME;

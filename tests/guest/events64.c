@@ -509,24 +509,31 @@ static void on_bad_iret(struct trap_frame *f)
 	frame[0] &= ~(1ul << 62);
 }
 
-static void iret_that_faults_ends_the_blocking(void)
+/* The IRET of @on_entry raises @vector, and the second NMI comes before its handler. */
+static void nmi_whose_iret_faults(void (*on_entry)(struct trap_frame *), unsigned int vector,
+				  void (*on_fault)(struct trap_frame *))
 {
 	extern const uint64_t trap_stubs[256];
 
 	expect_nmis(NULL);
-	trap_hook(2, on_nmi_that_returns_nowhere);
-	trap_hook(13, on_bad_iret);
-	trap_stack(13, (uint64_t)page_alloc() + PAGE);
+	trap_hook(2, on_entry);
+	trap_hook(vector, on_fault);
+	trap_stack(vector, (uint64_t)page_alloc() + PAGE);
 	apic_send_nmi();
 	asm volatile("nop; nop");
 	check_equal(nmis_inside, 1);
 	check_equal(nmis, 2);
 	check_equal(seen[1].vector, 2);
-	check_equal(seen[1].rip, trap_stubs[13]);
-	check_equal(seen[2].vector, 13);
-	trap_stack(13, 0);
-	trap_hook(13, NULL);
+	check_equal(seen[1].rip, trap_stubs[vector]);
+	check_equal(seen[2].vector, vector);
+	trap_stack(vector, 0);
+	trap_hook(vector, NULL);
 	no_more_nmis();
+}
+
+static void iret_that_faults_ends_the_blocking(void)
+{
+	nmi_whose_iret_faults(on_nmi_that_returns_nowhere, 13, on_bad_iret);
 }
 
 static uint64_t after_iret;
@@ -552,23 +559,8 @@ static void on_fault_of_iret(struct trap_frame *f)
 /* The same when the fault is one that a hypervisor looks at first. */
 static void iret_without_a_stack_ends_the_blocking(void)
 {
-	extern const uint64_t trap_stubs[256];
-
-	expect_nmis(NULL);
-	trap_hook(2, iret_from_nowhere);
-	trap_hook(14, on_fault_of_iret);
-	trap_stack(14, (uint64_t)page_alloc() + PAGE);
-	apic_send_nmi();
-	asm volatile("nop; nop");
-	check_equal(nmis_inside, 1);
-	check_equal(nmis, 2);
-	check_equal(seen[1].vector, 2);
-	check_equal(seen[1].rip, trap_stubs[14]);
-	check_equal(seen[2].vector, 14);
+	nmi_whose_iret_faults(iret_from_nowhere, 14, on_fault_of_iret);
 	check_equal(seen[2].cr2 & ~0xFFFul, NOWHERE); /* in which order it reads is its own affair */
-	trap_stack(14, 0);
-	trap_hook(14, NULL);
-	no_more_nmis();
 }
 
 /* Stores inside the handler to a page that is tracked, and one of x87. */
