@@ -111,20 +111,24 @@ static void mapping_is_followed(void)
 /* Memory may say what it likes until CR3 is written again. */
 static void pointers_are_registers(void)
 {
-	uint64_t *other;
+	uint64_t *other, *other_table;
 
 	tables_make();
 	other = page_alloc();
 	memcpy(other, directory[VA_POINTER], 4096);
 	other[(VA >> 21) & 511] = (uint32_t)page_alloc() | P | W;
-	((uint64_t *)(uint32_t)(other[(VA >> 21) & 511] & ~0xFFFull))[0] = (uint32_t)page_b | P | W;
+	other_table = (uint64_t *)(uint32_t)(other[(VA >> 21) & 511] & ~0xFFFull);
+	other_table[0] = other_table[1] = (uint32_t)page_b | P | W;
+	table[1] = (uint32_t)page_a | P | W;
 	paging_on();
 	check_read(VA, 0xAAAA);
 	pointers[VA_POINTER] = (uint32_t)other | P;
 	invlpg(VA);
 	check_read(VA, 0xAAAA);
+	check_read(VA + 4096, 0xAAAA); /* for the first time: nobody has the translation yet */
 	flush();
 	check_read(VA, 0xBBBB);
+	check_read(VA + 4096, 0xBBBB);
 	pointers[VA_POINTER] = 0;
 	invlpg(VA);
 	check_read(VA, 0xBBBB);
