@@ -11,6 +11,9 @@
 #define CR4_UMIP (1ull << 11)
 #define CR0_LMSW 0xfull /* PE MP EM TS */
 
+#define CPUID_XSAVE 0xdu
+#define CPUID_XGETBV_1 (1u << 2) /* EAX of subleaf 1 */
+
 /* emul_ctxt has copies of what set_cr() may change. */
 static void refresh_cr(struct exec *x)
 {
@@ -237,9 +240,20 @@ enum emul_status exec_wrmsr(struct exec *x)
 	return x->ctx->system->write_msr(x->ctx, ecx(x), read_edx_eax(x));
 }
 
+/* Index 1 is what of XCR0 is in use: all of it, for a processor need not know of any that it is not. */
+static bool has_xcr(struct exec *x, uint32_t index)
+{
+	uint32_t out[4];
+
+	if (index != 1)
+		return index == 0;
+	x->ctx->system->cpuid(x->ctx, CPUID_XSAVE, 1, out);
+	return out[0] & CPUID_XGETBV_1;
+}
+
 static enum emul_status xgetbv(struct exec *x)
 {
-	if (ecx(x) != 0)
+	if (!has_xcr(x, ecx(x)))
 		return raise_fault_code(x, EXC_GP, 0);
 	write_edx_eax(x, x->ctx->xcr0);
 	return EMUL_DONE;

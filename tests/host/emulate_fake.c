@@ -248,6 +248,8 @@ static void cpuid(struct emul_ctxt *ctx, uint32_t leaf, uint32_t subleaf, uint32
 {
 	for (uint32_t i = 0; i < 4; i++)
 		out[i] = leaf + subleaf * 16 + i;
+	if (leaf == 0xd && subleaf == 1)
+		out[0] = fake_of(ctx)->xsave_features;
 }
 
 static uint64_t tsc(struct emul_ctxt *ctx) { return fake_of(ctx)->tsc; }

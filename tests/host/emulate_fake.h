@@ -39,6 +39,7 @@ struct fake {
 	bool supervisor[FAKE_MEMORY >> PAGE_SHIFT]; /* other accesses at CPL 3 fault */
 	struct descriptor_table tables[2]; /* enum emul_table */
 	uint64_t cr[9], dr[8], xcr0, msr, tsc;
+	uint32_t xsave_features; /* CPUID leaf 0DH, subleaf 1, EAX */
 	uint32_t msr_index; /* of the last access */
 	bool refuse; /* values for CR, DR, XCR and MSRs get #GP */
 };

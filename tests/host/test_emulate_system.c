@@ -1122,7 +1122,16 @@ static void extended_control_register(void **state)
 	assert_int_equal(STEP("\x0f\x01\xd1"), EMUL_DONE);
 	assert_int_equal(f.xcr0, 3);
 	assert_int_equal(f.ctx.xcr0, 3);
-	REG(RCX) = 1;
+	REG(RCX) = 1; /* what is in use: if CPUID shows it */
+	f.xsave_features = 4;
+	assert_int_equal(AGAIN("\x0f\x01\xd0"), EMUL_DONE);
+	assert_int_equal(REG(RAX), 3);
+	assert_int_equal(REG(RDX), 0);
+	f.xsave_features = (uint32_t)~4u;
+	RIP = FAKE_CODE;
+	FAULT("\x0f\x01\xd0", EXC_GP, 0);
+	f.xsave_features = 4;
+	REG(RCX) = 2;
 	FAULT("\x0f\x01\xd0", EXC_GP, 0);
 }
 
