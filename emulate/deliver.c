@@ -161,14 +161,6 @@ static enum emul_status gate_read(struct emul_ctxt *ctx, const struct emul_event
 	return rights & GATE_PRESENT ? EMUL_DONE : emul_raise(ctx, EXC_NP, idt_error(e));
 }
 
-static enum emul_status inner_stack(struct emul_ctxt *ctx, struct stack *s)
-{
-	uint16_t selector = 0;
-	enum emul_status status = segment_tss_stack(ctx, s->cpl, &selector, &s->esp);
-
-	return status == EMUL_DONE ? segment_check(ctx, SEG_SS, selector, LOAD_GATE, s->cpl, &s->ss) : status;
-}
-
 /* From virtual-8086 mode all segments are saved: a handler would not know them. */
 static void frame_make(struct emul_ctxt *ctx, struct delivery *d, bool inner)
 {
@@ -191,7 +183,7 @@ static enum emul_status check_handler(struct emul_ctxt *ctx, struct delivery *d,
 	enum emul_status status = EMUL_DONE;
 
 	if (inner)
-		status = inner_stack(ctx, &d->stack);
+		status = stack_inner(ctx, &d->stack);
 	else
 		present_stack(ctx, &d->stack);
 	if (status != EMUL_DONE)

@@ -169,16 +169,6 @@ static enum emul_status read_parameters(struct exec *x, const struct call_gate *
 	return status;
 }
 
-static enum emul_status inner_stack(struct exec *x, struct stack *s)
-{
-	uint16_t selector = 0;
-	enum emul_status status = segment_tss_stack(x->ctx, s->cpl, &selector, &s->esp);
-
-	if (status == EMUL_DONE)
-		status = segment_check(x->ctx, SEG_SS, selector, LOAD_GATE, s->cpl, &s->ss);
-	return status;
-}
-
 /* Everything that can fail, up to the frame on the new stack. */
 static enum emul_status build_inner_frame(struct exec *x, const struct call_gate *g, struct segment *cs,
 					  struct stack *s)
@@ -205,7 +195,7 @@ static enum emul_status build_inner_frame(struct exec *x, const struct call_gate
 static enum emul_status call_inner(struct exec *x, const struct call_gate *g, struct segment *cs)
 {
 	struct stack s = { .cpl = cs->selector & SELECTOR_RPL };
-	enum emul_status status = inner_stack(x, &s);
+	enum emul_status status = stack_inner(x->ctx, &s);
 
 	if (status == EMUL_DONE)
 		status = build_inner_frame(x, g, cs, &s);

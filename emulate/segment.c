@@ -275,7 +275,7 @@ enum emul_status segment_fetch(struct emul_ctxt *ctx, enum segment_register s, u
 /* ---- stacks ------------------------------------------------------------------ */
 
 /* A TSS of 32 bits: ESP0 at 4, SS0 at 8, 8 bytes for each level; of 16 bits: SP0 at 2, SS0 at 4. */
-enum emul_status segment_tss_stack(struct emul_ctxt *ctx, unsigned int cpl, uint16_t *ss, uint32_t *esp)
+static enum emul_status tss_stack(struct emul_ctxt *ctx, unsigned int cpl, uint16_t *ss, uint32_t *esp)
 {
 	unsigned int size, at, len;
 	uint8_t bytes[6] = { 0 };
@@ -298,6 +298,21 @@ enum emul_status segment_tss_stack(struct emul_ctxt *ctx, unsigned int cpl, uint
 }
 
 static uint32_t stack_mask(const struct stack *s) { return s->ss.access & SEGMENT_DB ? 0xffffffff : 0xffff; }
+
+enum emul_status stack_inner(struct emul_ctxt *ctx, struct stack *s)
+{
+	uint32_t present = (uint32_t)ctx->regs.gpr[GPR_RSP], mask;
+	uint16_t selector = 0;
+	enum emul_status status = tss_stack(ctx, s->cpl, &selector, &s->esp);
+
+	if (status == EMUL_DONE)
+		status = segment_check(ctx, SEG_SS, selector, LOAD_GATE, s->cpl, &s->ss);
+	if (status != EMUL_DONE)
+		return status;
+	mask = stack_mask(s);
+	s->esp = (s->esp & mask) | (present & ~mask);
+	return EMUL_DONE;
+}
 
 static bool stack_holds(const struct stack *s, uint32_t offset, unsigned int size)
 {

@@ -70,16 +70,16 @@ enum emul_status segment_check(struct emul_ctxt *ctx, enum segment_register s, u
 			       enum segment_load how, unsigned int cpl, struct segment *out) must_check;
 enum emul_status segment_touch(struct emul_ctxt *ctx, struct segment *s) must_check;
 
-/* SS and ESP for @cpl 0 to 2 from the present TSS, unchecked. Beyond it: #TS(TR). */
-enum emul_status segment_tss_stack(struct emul_ctxt *ctx, unsigned int cpl, uint16_t *ss,
-				   uint32_t *esp) must_check;
-
 /* A stack that may not be in the registers yet. */
 struct stack {
 	struct segment ss;
 	uint32_t esp;
 	unsigned int cpl; /* whose rights its memory is reached with */
 };
+
+/* That of s->cpl, 0 to 2, from the present TSS, with SS checked as a gate does. What is not in the TSS: #TS(TR).
+ * Of a 16-bit stack the pointer is only the lower half of ESP; the other half is what is in the register. */
+enum emul_status stack_inner(struct emul_ctxt *ctx, struct stack *s) must_check;
 
 #define STACK_ITEMS_MAX 36u
 

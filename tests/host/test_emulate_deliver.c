@@ -222,20 +222,22 @@ static void inner_ring_with_16_bit_gate_and_tss(void **state)
 	machine_put(&m, SEL_FREE, machine_descriptor(0, 0xffff, A_DATA)); /* a stack of 16 bits */
 	REG(RSP) = 0x55550000 | MACHINE_STACK;
 	assert_int_equal(deliver(&external), EMUL_DONE);
-	assert_int_equal(REG(RSP), 0x9800 - 10);
+	assert_int_equal(REG(RSP), 0x55559800 - 10);
 	expect_frame(0x9800 - 10, 2, frame, 5);
 }
 
-/* Its upper half comes from the TSS too, though the stack is one of 16 bits. */
-static void esp_of_the_tss_is_loaded_whole(void **state)
+/* The stack is one of 16 bits: SP comes from the TSS and the upper half of ESP stays. */
+static void a_16_bit_inner_stack_has_sp(void **state)
 {
 	open_gate(3, G_INTERRUPT32, SEL_CODE);
+	REG(RSP) = 0x55550000 | MACHINE_STACK;
 	machine_poke(&m, MACHINE_TSS + 4, 4, 0x12349800);
 	machine_poke(&m, MACHINE_TSS + 8, 2, SEL_FREE);
 	machine_put(&m, SEL_FREE, machine_descriptor(0, 0xffff, A_DATA));
 	assert_int_equal(deliver(&external), EMUL_DONE);
-	assert_int_equal(REG(RSP), 0x12349800 - 20);
+	assert_int_equal(REG(RSP), 0x55559800 - 20);
 	expect_frame(0x9800 - 20, 4, (uint32_t[]){ 0x7000, SEL_CODE + 27 }, 2);
+	expect_frame(0x9800 - 8, 4, (uint32_t[]){ 0x55550000 | MACHINE_STACK }, 1);
 }
 
 static void conforming_handlers_stay_in_their_ring(void **state)
@@ -598,7 +600,7 @@ int main(void)
 		cmocka_unit_test(the_handlers_code_sets_mode_and_rpl),
 		cmocka_unit_test(inner_ring),
 		cmocka_unit_test(inner_ring_with_16_bit_gate_and_tss),
-		cmocka_unit_test(esp_of_the_tss_is_loaded_whole),
+		cmocka_unit_test(a_16_bit_inner_stack_has_sp),
 		cmocka_unit_test(conforming_handlers_stay_in_their_ring),
 		cmocka_unit_test(handlers_of_the_same_outer_ring),
 		cmocka_unit_test(from_virtual_8086_mode),

@@ -363,28 +363,44 @@ static void unknown_in_long_mode_and_without_a_system(void **state)
 
 static void the_tss_names_stacks(void **state)
 {
-	uint16_t ss;
-	uint32_t esp;
+	struct stack s;
 
 	machine_open(&m, 3);
 	for (unsigned int ring = 0; ring < 3; ring++) {
-		assert_int_equal(segment_tss_stack(&m.ctx, ring, &ss, &esp), EMUL_DONE);
-		assert_int_equal(ss, SEL_DATA + 9 * ring);
-		assert_int_equal(esp, MACHINE_INNER + 0x100 * ring);
+		s = (struct stack){ .cpl = ring };
+		assert_int_equal(stack_inner(&m.ctx, &s), EMUL_DONE);
+		assert_int_equal(s.ss.selector, SEL_DATA + 9 * ring);
+		assert_int_equal(s.esp, MACHINE_INNER + 0x100 * ring);
 	}
 	m.segments[SEG_TR].limit = 25; /* SS2 is at 24 */
-	assert_int_equal(segment_tss_stack(&m.ctx, 2, &ss, &esp), EMUL_DONE);
+	assert_int_equal(stack_inner(&m.ctx, &s), EMUL_DONE);
 	m.segments[SEG_TR].limit = 24;
-	expect_fault(&m, segment_tss_stack(&m.ctx, 2, &ss, &esp), EXC_TS, SEL_TSS);
+	expect_fault(&m, stack_inner(&m.ctx, &s), EXC_TS, SEL_TSS);
 
+	s.cpl = 1;
+	m.ctx.regs.gpr[GPR_RSP] = 0x12345678;
 	m.segments[SEG_TR].access = A_TSS16 | A_BUSY;
-	machine_poke(&m, MACHINE_TSS + 6, 4, 0x77778888);
+	machine_poke(&m, MACHINE_TSS + 6, 4, (uint32_t)(SEL_DATA + 9) << 16 | 0x8888);
 	m.segments[SEG_TR].limit = 9;
-	assert_int_equal(segment_tss_stack(&m.ctx, 1, &ss, &esp), EMUL_DONE);
-	assert_int_equal(ss, 0x7777);
-	assert_int_equal(esp, 0x8888);
+	assert_int_equal(stack_inner(&m.ctx, &s), EMUL_DONE);
+	assert_int_equal(s.ss.selector, SEL_DATA + 9);
+	assert_int_equal(s.esp, 0x8888);
 	m.segments[SEG_TR].limit = 8;
-	expect_fault(&m, segment_tss_stack(&m.ctx, 1, &ss, &esp), EXC_TS, SEL_TSS);
+	expect_fault(&m, stack_inner(&m.ctx, &s), EXC_TS, SEL_TSS);
+}
+
+/* Of a 16-bit stack, SP comes from the TSS and the upper half of ESP stays, whatever the TSS says of it. */
+static void a_16_bit_inner_stack_has_sp(void **state)
+{
+	struct stack s = { .cpl = 0 };
+
+	machine_open(&m, 3);
+	m.ctx.regs.gpr[GPR_RSP] = 0x12345678;
+	machine_put(&m, SEL_FREE, machine_descriptor(0, 0xffff, A_DATA));
+	machine_poke(&m, MACHINE_TSS + 4, 4, 0xabcd9800);
+	machine_poke(&m, MACHINE_TSS + 8, 2, SEL_FREE);
+	assert_int_equal(stack_inner(&m.ctx, &s), EMUL_DONE);
+	assert_int_equal(s.esp, 0x12349800);
 }
 
 static struct stack a_stack(uint32_t access, uint32_t limit, uint32_t esp)
@@ -512,6 +528,7 @@ int main(void)
 		cmocka_unit_test(unknown_in_long_mode_and_without_a_system),
 		cmocka_unit_test(the_tss_names_stacks),
 		cmocka_unit_test(pushes_go_down),
+		cmocka_unit_test(a_16_bit_inner_stack_has_sp),
 		cmocka_unit_test(stacks_of_16_bits_wrap),
 		cmocka_unit_test(stacks_end),
 		cmocka_unit_test(long_frames_are_probed_whole),
