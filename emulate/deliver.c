@@ -22,6 +22,10 @@
 #define ERROR_EXT 1u
 #define ERROR_IDT 2u
 
+#define TSS32_IO_MAP 102u
+#define TSS32_LIMIT 103u
+#define REDIRECTION_BYTES 32u
+
 #define FRAME_MAX 10u
 
 struct gate {
@@ -254,13 +258,87 @@ static enum emul_status through_task_gate(struct emul_ctxt *ctx, const struct de
 	return emul_task_switch(ctx, &t);
 }
 
-static enum emul_status deliver_protected(struct emul_ctxt *ctx, struct delivery *d)
+static enum emul_status deliver_gate(struct emul_ctxt *ctx, struct delivery *d)
 {
 	enum emul_status status = gate_read(ctx, d->event, &d->gate);
 
 	if (status != EMUL_DONE)
 		return status;
 	return d->gate.type == GATE_TASK ? through_task_gate(ctx, d) : through_gate(ctx, d);
+}
+
+/* ---- INT n in virtual-8086 mode with CR4.VME ------------------------------------ */
+
+/* A clear bit in the 32 bytes below the TSS's bitmap of ports: the program has its own handler (SDM vol. 3,
+ * "Software Interrupt Handling in Virtual-8086 Mode"). */
+static enum emul_status ask_redirection(struct emul_ctxt *ctx, uint8_t vector, bool *redirected)
+{
+	enum emul_status status;
+	struct segment tr;
+	uint16_t map = 0;
+	uint8_t bits = 0;
+	uint32_t at;
+
+	ctx->ops->segment(ctx, SEG_TR, &tr);
+	if (tr.limit < TSS32_LIMIT)
+		return emul_raise(ctx, EXC_GP, 0);
+	status = ctx->system->read(ctx, gva((uint32_t)(tr.base + TSS32_IO_MAP)), &map, sizeof(map));
+	if (status != EMUL_DONE)
+		return status;
+	at = map - REDIRECTION_BYTES + vector / 8u;
+	if (at > tr.limit)
+		return emul_raise(ctx, EXC_GP, 0);
+	status = ctx->system->read(ctx, gva((uint32_t)(tr.base + at)), &bits, 1);
+	*redirected = !(bits >> vector % 8 & 1);
+	return status;
+}
+
+static bool iopl_is_3(const struct emul_ctxt *ctx)
+{
+	return (ctx->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL;
+}
+
+/* As in real mode, through the vectors at linear address 0, on the program's stack. */
+static enum emul_status deliver_redirected(struct emul_ctxt *ctx, struct delivery *d)
+{
+	uint16_t vector[2] = { 0 };
+	enum emul_status status;
+
+	status = ctx->system->read(ctx, gva(d->event->vector * 4u), vector, sizeof(vector));
+	if (status != EMUL_DONE)
+		return status;
+	d->gate = (struct gate){ .offset = vector[0], .size = 2 };
+	d->cs = segment_v86(vector[1]);
+	d->stack.cpl = 3;
+	present_stack(ctx, &d->stack);
+	frame_add(d, (uint32_t)(iopl_is_3(ctx) ? ctx->regs.rflags : emul_v86_flags(ctx)));
+	frame_add_selector(ctx, d, SEG_CS);
+	frame_add(d, (uint32_t)ctx->regs.rip);
+	status = stack_check(ctx, &d->stack, d->count, d->gate.size, 0);
+	if (status == EMUL_DONE)
+		status = stack_push(ctx, &d->stack, d->frame, d->count, d->gate.size);
+	if (status == EMUL_DONE)
+		enter_handler(ctx, d, X86_EFLAGS_TF | (iopl_is_3(ctx) ? X86_EFLAGS_IF : X86_EFLAGS_VIF));
+	return status;
+}
+
+static enum emul_status deliver_v86_int(struct emul_ctxt *ctx, struct delivery *d)
+{
+	bool redirected = false;
+	enum emul_status status = ask_redirection(ctx, d->event->vector, &redirected);
+
+	if (status != EMUL_DONE)
+		return status;
+	if (redirected)
+		return deliver_redirected(ctx, d);
+	return iopl_is_3(ctx) ? deliver_gate(ctx, d) : emul_raise(ctx, EXC_GP, 0);
+}
+
+static enum emul_status deliver_protected(struct emul_ctxt *ctx, struct delivery *d)
+{
+	bool by_bitmap = d->event->int_n && emul_is_v86(ctx) && (ctx->cr4 & X86_CR4_VME);
+
+	return by_bitmap ? deliver_v86_int(ctx, d) : deliver_gate(ctx, d);
 }
 
 /* Error codes that name a descriptor say whether the program is to blame. */

@@ -78,6 +78,12 @@ enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsi
 void rsp_release(struct exec *x, uint64_t bytes);
 /* In virtual-8086 mode these need an IOPL of 3: #GP if not. */
 enum emul_status v86_needs_iopl(struct exec *x) must_check;
+/* Is VIF what the program has for IF? In ring 3 below IOPL 3, by CR4.VME or CR4.PVI. */
+bool has_virtual_if(const struct exec *x);
+/* May POPF and IRET load @flags then? Not TF, nor IF while an interrupt waits: #GP. */
+bool v86_may_load(const struct exec *x, uint64_t flags);
+/* VIF, if there is one in virtual-8086 mode. */
+void load_virtual_if(struct exec *x, bool set);
 static inline unsigned int insn_iopl(const struct exec *x)
 {
 	return (x->regs.rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;

@@ -97,14 +97,13 @@ static enum emul_status switch_task(struct exec *x, uint16_t selector, enum emul
 }
 
 /* The handler runs without TF, and nothing traps before its first instruction. */
-static enum emul_status interrupt(struct exec *x, uint8_t vector, bool software)
+static enum emul_status interrupt(struct exec *x, const struct emul_event *e)
 {
-	const struct emul_event e = { .vector = vector, .software = software };
 	struct cpu_regs before;
 
 	x->ctx->trap_held = true;
 	lend_registers(x, &before);
-	return take_registers(x, &before, emul_deliver(x->ctx, &e));
+	return take_registers(x, &before, emul_deliver(x->ctx, e));
 }
 
 /* ---- JMP and CALL ------------------------------------------------------------- */
@@ -446,6 +445,8 @@ static enum emul_status return_with_flags(struct exec *x)
 	if (status != EMUL_DONE)
 		return status;
 	memcpy(&flags, frame + 2 * size, size);
+	if (!v86_may_load(x, flags))
+		return raise_fault_code(x, EXC_GP, 0);
 	if (is_protected(x) && (flags & X86_EFLAGS_VM) && x->ctx->cpl == 0)
 		return return_to_v86(x, r.offset, selector, (flags & EFLAGS_DEFINED) | X86_EFLAGS_FIXED);
 	status = check_return(x, &r, selector);
@@ -453,6 +454,7 @@ static enum emul_status return_with_flags(struct exec *x)
 		return status;
 	return_to(x, &r);
 	x->regs.rflags = (x->regs.rflags & ~mask) | (flags & mask);
+	load_virtual_if(x, flags & X86_EFLAGS_IF);
 	return EMUL_DONE;
 }
 
@@ -476,15 +478,23 @@ enum emul_status exec_iret(struct exec *x)
 
 enum emul_status exec_int(struct exec *x)
 {
-	enum emul_status status = v86_needs_iopl(x);
+	const struct emul_event e = { .vector = (uint8_t)x->insn.imm, .software = true, .int_n = true };
 
-	return status == EMUL_DONE ? interrupt(x, (uint8_t)x->insn.imm, true) : status;
+	if (emul_is_v86(x->ctx) && !(x->ctx->cr4 & X86_CR4_VME) && insn_iopl(x) < 3)
+		return raise_fault_code(x, EXC_GP, 0);
+	return interrupt(x, &e);
 }
 
-enum emul_status exec_int3(struct exec *x) { return interrupt(x, EXC_BP, true); }
-enum emul_status exec_int1(struct exec *x) { return interrupt(x, EXC_DB, false); }
+enum emul_status exec_int3(struct exec *x)
+{
+	return interrupt(x, &(struct emul_event){ .vector = EXC_BP, .software = true });
+}
+
+enum emul_status exec_int1(struct exec *x) { return interrupt(x, &(struct emul_event){ .vector = EXC_DB }); }
 
 enum emul_status exec_into(struct exec *x)
 {
-	return x->regs.rflags & X86_EFLAGS_OF ? interrupt(x, EXC_OF, true) : EMUL_DONE;
+	const struct emul_event e = { .vector = EXC_OF, .software = true };
+
+	return x->regs.rflags & X86_EFLAGS_OF ? interrupt(x, &e) : EMUL_DONE;
 }

@@ -152,22 +152,55 @@ enum emul_status exec_push_sreg(struct exec *x)
 	return push(x, s.selector);
 }
 
-/* In virtual-8086 mode IOPL must be 3. Else, with VME, IF would be virtual:
- * that is left alone, and so is the mode without the means to raise faults. */
+/* Without privileged state in reach it is left to the processor. */
 enum emul_status v86_needs_iopl(struct exec *x)
 {
-	if (!emul_is_v86(x->ctx) || (x->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL)
+	if (!emul_is_v86(x->ctx) || insn_iopl(x) == 3)
 		return EMUL_DONE;
-	if (!x->ctx->system || (x->ctx->cr4 & X86_CR4_VME))
+	if (!x->ctx->system)
 		return EMUL_UNKNOWN;
+	if (has_virtual_if(x) && x->insn.op_size == 2)
+		return EMUL_DONE;
 	return raise_fault_code(x, EXC_GP, 0);
+}
+
+bool has_virtual_if(const struct exec *x)
+{
+	uint64_t enabled = x->ctx->cr4 & (emul_is_v86(x->ctx) ? X86_CR4_VME : X86_CR4_PVI);
+
+	return enabled && x->ctx->cpl == 3 && insn_iopl(x) < 3;
+}
+
+static bool v86_has_virtual_if(const struct exec *x) { return emul_is_v86(x->ctx) && has_virtual_if(x); }
+
+bool v86_may_load(const struct exec *x, uint64_t flags)
+{
+	bool waits = (flags & X86_EFLAGS_IF) && (x->regs.rflags & X86_EFLAGS_VIP);
+
+	return !v86_has_virtual_if(x) || !(waits || flags & X86_EFLAGS_TF);
+}
+
+void load_virtual_if(struct exec *x, bool set)
+{
+	if (!v86_has_virtual_if(x))
+		return;
+	x->regs.rflags &= ~(uint64_t)X86_EFLAGS_VIF;
+	if (set)
+		x->regs.rflags |= X86_EFLAGS_VIF;
+}
+
+static uint64_t visible_flags(const struct exec *x)
+{
+	uint64_t flags = v86_has_virtual_if(x) ? emul_v86_flags(x->ctx) : x->regs.rflags;
+
+	return flags & ~(uint64_t)RFLAGS_NOT_PUSHED;
 }
 
 enum emul_status exec_pushf(struct exec *x)
 {
 	enum emul_status status = v86_needs_iopl(x);
 
-	return status == EMUL_DONE ? push(x, x->regs.rflags & ~(uint64_t)RFLAGS_NOT_PUSHED) : status;
+	return status == EMUL_DONE ? push(x, visible_flags(x)) : status;
 }
 
 uint64_t loadable_flags(const struct exec *x)
@@ -190,9 +223,13 @@ enum emul_status exec_popf(struct exec *x)
 
 	if (status == EMUL_DONE)
 		status = pop(x, &v);
-	if (status == EMUL_DONE)
-		x->regs.rflags = (x->regs.rflags & ~mask) | (v & mask);
-	return status;
+	if (status != EMUL_DONE)
+		return status;
+	if (!v86_may_load(x, v))
+		return raise_fault_code(x, EXC_GP, 0);
+	x->regs.rflags = (x->regs.rflags & ~mask) | (v & mask);
+	load_virtual_if(x, v & X86_EFLAGS_IF);
+	return EMUL_DONE;
 }
 
 /* rAX is at the highest address, rDI at the lowest. */

@@ -32,31 +32,31 @@ static enum emul_status set_cr(struct exec *x, unsigned int nr, uint64_t v)
 
 /* ---- interrupts ------------------------------------------------------------------ */
 
-/* PVI, which makes IF virtual in ring 3, is left alone. */
-static enum emul_status may_change_if(struct exec *x)
-{
-	if (emul_is_v86(x->ctx))
-		return v86_needs_iopl(x);
-	if (x->ctx->cpl <= insn_iopl(x))
-		return EMUL_DONE;
-	return x->ctx->cr4 & X86_CR4_PVI ? EMUL_UNKNOWN : raise_fault_code(x, EXC_GP, 0);
-}
-
 enum emul_status exec_cli(struct exec *x)
 {
-	enum emul_status status = may_change_if(x);
+	bool is_virtual = has_virtual_if(x);
 
-	if (status == EMUL_DONE)
-		x->regs.rflags &= ~(uint64_t)X86_EFLAGS_IF;
-	return status;
+	if (!is_virtual && x->ctx->cpl > insn_iopl(x))
+		return raise_fault_code(x, EXC_GP, 0);
+	x->regs.rflags &= ~(uint64_t)(is_virtual ? X86_EFLAGS_VIF : X86_EFLAGS_IF);
+	return EMUL_DONE;
+}
+
+/* The virtual one casts no shadow, and is not set while an interrupt waits. */
+static enum emul_status set_virtual_if(struct exec *x)
+{
+	if (x->regs.rflags & X86_EFLAGS_VIP)
+		return raise_fault_code(x, EXC_GP, 0);
+	x->regs.rflags |= X86_EFLAGS_VIF;
+	return EMUL_DONE;
 }
 
 enum emul_status exec_sti(struct exec *x)
 {
-	enum emul_status status = may_change_if(x);
-
-	if (status != EMUL_DONE)
-		return status;
+	if (has_virtual_if(x))
+		return set_virtual_if(x);
+	if (x->ctx->cpl > insn_iopl(x))
+		return raise_fault_code(x, EXC_GP, 0);
 	x->ctx->interrupt_shadow = !(x->regs.rflags & X86_EFLAGS_IF);
 	x->regs.rflags |= X86_EFLAGS_IF;
 	return EMUL_DONE;

@@ -27,6 +27,13 @@ static inline bool emul_is_v86(const struct emul_ctxt *ctx)
 {
 	return !emul_is_real(ctx) && (ctx->regs.rflags & X86_EFLAGS_VM);
 }
+/* FLAGS as the program sees them in virtual-8086 mode where VIF is its IF: below IOPL 3, by CR4.VME. */
+static inline uint64_t emul_v86_flags(const struct emul_ctxt *ctx)
+{
+	uint64_t flags = (ctx->regs.rflags & ~(uint64_t)X86_EFLAGS_IF) | X86_EFLAGS_IOPL;
+
+	return flags & X86_EFLAGS_VIF ? flags | X86_EFLAGS_IF : flags;
+}
 /* Index 0 of the GDT, whatever the RPL. */
 static inline bool selector_is_null(uint16_t selector) { return selector < 4; }
 /* As virtual-8086 mode has it in every register; IRET to it loads all six. */

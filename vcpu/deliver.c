@@ -38,6 +38,7 @@ static enum emul_status deliver(struct emulation *e)
 	const struct emul_event d = {
 		.vector = event->vector,
 		.software = is_software(event),
+		.int_n = event->type == EVENT_SOFTWARE_INTERRUPT,
 		.has_error_code = event->has_error_code,
 		.error_code = event->error_code,
 	};

@@ -34,6 +34,7 @@ static enum emul_status deliver(const struct emul_event *e)
 
 static const struct emul_event external = { .vector = VECTOR };
 static const struct emul_event by_program = { .vector = VECTOR, .software = true };
+static const struct emul_event int_n = { .vector = VECTOR, .software = true, .int_n = true };
 static const struct emul_event with_code = { .vector = VECTOR, .has_error_code = true, .error_code = 0xabcd1234 };
 
 /* A machine in ring @cpl, and the vector leads to @selector. */
@@ -299,6 +300,121 @@ static void virtual_8086_mode_is_left_to_ring_0_only(void **state)
 	open_gate_v86(G_INTERRUPT32, SEL_CONFORMING);
 	EXPECT(by_program, EXC_GP, IDT_CODE); /* the gate's DPL is for programs */
 	EXPECT(external, EXC_GP, SEL_CONFORMING | EXT);
+}
+
+/* ---- INT n with CR4.VME ------------------------------------------------------------ */
+
+#define IO_MAP 0x88u
+#define REDIRECTION (MACHINE_TSS + IO_MAP - 32 + VECTOR / 8)
+
+/* The bit of the vector is @bit, all others are not. The program's own handler is at 50h:1234h. */
+static void open_vme(unsigned int iopl, bool bit)
+{
+	open_gate_v86(G_INTERRUPT32 | 0x60, SEL_CODE);
+	m.ctx.cr4 = X86_CR4_VME;
+	m.ctx.regs.rflags = (m.ctx.regs.rflags & ~(uint64_t)X86_EFLAGS_IOPL) | iopl << X86_EFLAGS_IOPL_BIT;
+	m.segments[SEG_TR].limit = IO_MAP;
+	machine_poke(&m, MACHINE_TSS + 102, 2, IO_MAP);
+	memset(m.memory + MACHINE_TSS + IO_MAP - 32, bit ? 0 : 0xff, 32);
+	m.memory[REDIRECTION] ^= 1 << VECTOR % 8;
+	machine_poke(&m, VECTOR * 4, 4, 0x00501234);
+}
+
+static void expect_redirected(uint32_t flags_pushed, uint64_t cleared)
+{
+	before = m;
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	assert_int_equal(REG(RSP), 0x1000 - 6);
+	expect_frame(MACHINE_STACK - 6, 2, (uint32_t[]){ 0x1000, 0x600, flags_pushed & 0xffff }, 3);
+	assert_int_equal(m.ctx.regs.rip, 0x1234);
+	assert_true(segment_same(&m.segments[SEG_CS], &(struct segment){ 0x50, 0xf3, 0xffff, 0x500 }));
+	assert_true(segment_same(&m.segments[SEG_DS], &before.segments[SEG_DS]));
+	assert_int_equal(m.ctx.cpl, 3);
+	assert_int_equal(m.ctx.mode, EMUL_MODE_16);
+	expect_flags(cleared | X86_EFLAGS_RF);
+	assert_true(m.accesses[m.access_count - 1].user); /* the push */
+	assert_false(m.accesses[m.access_count - 2].user); /* the vector */
+}
+
+static void vme_redirects_to_the_program(void **state)
+{
+	open_vme(3, false);
+	expect_redirected(FLAGS | X86_EFLAGS_IOPL | 2, X86_EFLAGS_TF | X86_EFLAGS_IF);
+	/* Below IOPL 3 VIF is the program's IF, and it sees an IOPL of 3. */
+	open_vme(0, false);
+	m.ctx.regs.rflags |= X86_EFLAGS_VIF;
+	expect_redirected(FLAGS | X86_EFLAGS_IOPL | 2, X86_EFLAGS_TF | X86_EFLAGS_VIF);
+	open_vme(2, false);
+	expect_redirected((FLAGS & ~X86_EFLAGS_IF) | X86_EFLAGS_IOPL | 2, X86_EFLAGS_TF);
+	assert_true(m.ctx.regs.rflags & X86_EFLAGS_IF);
+}
+
+static void vme_leaves_the_others_to_the_gate(void **state)
+{
+	open_vme(3, true);
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	assert_int_equal(m.ctx.cpl, 0);
+	assert_int_equal(m.ctx.regs.rip, HANDLER);
+	for (unsigned int iopl = 0; iopl < 3; iopl++) {
+		open_vme(iopl, true);
+		EXPECT(int_n, EXC_GP, 0);
+	}
+	/* What is not INT n has no bit, and without VME there are none. */
+	open_vme(0, false);
+	assert_int_equal(deliver(&external), EMUL_DONE);
+	assert_int_equal(m.ctx.cpl, 0);
+	open_vme(3, false);
+	assert_int_equal(deliver(&by_program), EMUL_DONE);
+	assert_int_equal(m.ctx.cpl, 0);
+	open_vme(3, false);
+	m.ctx.cr4 = 0;
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	assert_int_equal(m.ctx.cpl, 0);
+	open_gate(3, G_INTERRUPT32 | 0x60, SEL_CODE); /* nor outside virtual-8086 mode */
+	m.ctx.cr4 = X86_CR4_VME;
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	assert_int_equal(m.ctx.cpl, 0);
+}
+
+static void the_redirection_bitmap_is_in_the_tss(void **state)
+{
+	open_vme(3, false);
+	m.segments[SEG_TR].limit = 102; /* where the bitmap is, is not there */
+	machine_poke(&m, MACHINE_TSS + 102, 2, 64);
+	m.memory[MACHINE_TSS + 32 + VECTOR / 8] = 0;
+	EXPECT(int_n, EXC_GP, 0);
+	m.segments[SEG_TR].limit = 103;
+	machine_poke(&m, MACHINE_TSS + 102, 2, 103 + 32 - VECTOR / 8 + 1); /* its byte is at 104 */
+	EXPECT(int_n, EXC_GP, 0);
+	machine_poke(&m, MACHINE_TSS + 102, 2, 103 + 32 - VECTOR / 8);
+	m.memory[MACHINE_TSS + 103] = 0;
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	assert_int_equal(m.ctx.regs.rip, 0x1234);
+	open_vme(3, false);
+	machine_poke(&m, MACHINE_TSS + 102, 2, 31 - VECTOR / 8); /* below the TSS */
+	EXPECT(int_n, EXC_GP, 0);
+}
+
+static void redirection_may_fault(void **state)
+{
+	static struct machine clean, good;
+
+	open_vme(3, false);
+	clean = m;
+	assert_int_equal(deliver(&int_n), EMUL_DONE);
+	good = m;
+	assert_int_equal(good.access_count, 4); /* where the bitmap is, its byte, the vector, the frame */
+	for (unsigned int i = 0; i < good.access_count; i++) {
+		m = clean;
+		machine_spoil(&m, &good.accesses[i]);
+		before = m;
+		assert_int_equal(deliver(&int_n), EMUL_EXCEPTION);
+		assert_int_equal(m.ctx.exception.vector, EXC_PF);
+		assert_true(machine_same(&m, &before));
+	}
+	m = clean;
+	REG(RSP) = 5; /* no room for the third word */
+	EXPECT(int_n, EXC_SS, 0);
 }
 
 static void an_instruction_pushes_no_resume_flag(void **state)
@@ -606,6 +722,10 @@ int main(void)
 		cmocka_unit_test(from_virtual_8086_mode),
 		cmocka_unit_test(from_virtual_8086_mode_through_a_16_bit_gate),
 		cmocka_unit_test(virtual_8086_mode_is_left_to_ring_0_only),
+		cmocka_unit_test(vme_redirects_to_the_program),
+		cmocka_unit_test(vme_leaves_the_others_to_the_gate),
+		cmocka_unit_test(the_redirection_bitmap_is_in_the_tss),
+		cmocka_unit_test(redirection_may_fault),
 		cmocka_unit_test(an_instruction_pushes_no_resume_flag),
 		cmocka_unit_test(gates_are_checked),
 		cmocka_unit_test(a_gates_dpl_is_for_programs),

@@ -640,12 +640,105 @@ static void virtual_8086_mode_looks_at_iopl(void **state)
 
 		open_v86(2);
 		expect_fault(sensitive[i], len, EXC_GP, 0);
-		f.ctx.cr4 = X86_CR4_VME; /* IF would be virtual */
+		f.ctx.cr4 = X86_CR4_PVI; /* of protected mode */
+		expect_fault(sensitive[i], len, EXC_GP, 0);
+		f.ctx.cr4 = X86_CR4_VME;
+		f.ctx.system = NULL; /* IF is virtual: the processor's turn */
 		assert_int_equal(fake_step(&f, sensitive[i], len), EMUL_UNKNOWN);
 		open_v86(3);
 		fake_poke(&f, IDT + 0x21 * 8, 8, gate(CODE0, 0x2345, 0xee, 0));
 		assert_int_equal(fake_step(&f, sensitive[i], len), EMUL_DONE);
 	}
+}
+
+static void open_vme(uint64_t flags)
+{
+	open_v86(0);
+	f.ctx.cr4 = X86_CR4_VME;
+	FLAGS |= flags;
+}
+
+/* With VME, below IOPL 3: VIF is what the program has for IF, and IF stays as it is. */
+static void virtual_interrupt_flag(void **state)
+{
+	open_vme(X86_EFLAGS_VIF | X86_EFLAGS_IF);
+	assert_int_equal(STEP("\xfa"), EMUL_DONE); /* cli */
+	assert_int_equal(FLAGS & (X86_EFLAGS_VIF | X86_EFLAGS_IF), X86_EFLAGS_IF);
+	assert_int_equal(AGAIN("\x9c"), EMUL_DONE); /* pushf */
+	assert_int_equal(fake_peek(&f, FAKE_STACK - 2, 2), 0x3002);
+	assert_int_equal(AGAIN("\xfb"), EMUL_DONE); /* sti */
+	assert_int_equal(FLAGS & (X86_EFLAGS_VIF | X86_EFLAGS_IF), X86_EFLAGS_VIF | X86_EFLAGS_IF);
+	assert_false(f.ctx.interrupt_shadow);
+	FLAGS &= ~(uint64_t)X86_EFLAGS_IF;
+	assert_int_equal(AGAIN("\x9c"), EMUL_DONE);
+	assert_int_equal(fake_peek(&f, FAKE_STACK - 4, 2), 0x3202);
+	FLAGS |= X86_EFLAGS_VIP; /* an interrupt waits: the monitor wants to know */
+	RIP = FAKE_CODE;
+	FAULT("\xfb", EXC_GP, 0);
+	assert_int_equal(STEP("\xfa"), EMUL_DONE);
+	/* Operands of 32 bits have no such thing. */
+	RIP = FAKE_CODE;
+	FAULT("\x66\x9c", EXC_GP, 0);
+	FAULT("\x66\x9d", EXC_GP, 0);
+	FAULT("\x66\xcf", EXC_GP, 0);
+}
+
+/* On the stack for popf or iret, which goes on nearby. */
+static void load_v86_flags(uint16_t flags, bool by_iret)
+{
+	fake_poke(&f, FAKE_STACK, 2, by_iret ? FAKE_CODE + 0x10 : flags);
+	fake_poke(&f, FAKE_STACK + 2, 2, 0);
+	fake_poke(&f, FAKE_STACK + 4, 2, flags);
+}
+
+static void loading_the_virtual_interrupt_flag(void **state)
+{
+	static const char *const code[] = { "\x9d", "\xcf" };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		open_vme(X86_EFLAGS_IF);
+		load_v86_flags(0x72d7, i); /* IF, IOPL, NT; not TF */
+		assert_int_equal(fake_step(&f, code[i], 1), EMUL_DONE);
+		assert_int_equal(FLAGS, X86_EFLAGS_VM | X86_EFLAGS_VIF | X86_EFLAGS_IF | 0x40d7);
+		assert_int_equal(REG(RSP), FAKE_STACK + (i ? 6 : 2));
+		open_vme(X86_EFLAGS_IF | X86_EFLAGS_VIF | X86_EFLAGS_VIP);
+		load_v86_flags(0, i);
+		assert_int_equal(fake_step(&f, code[i], 1), EMUL_DONE);
+		assert_int_equal(FLAGS, X86_EFLAGS_VM | X86_EFLAGS_VIP | X86_EFLAGS_IF | 2);
+		open_vme(X86_EFLAGS_VIP);
+		load_v86_flags(X86_EFLAGS_IF, i);
+		expect_fault(code[i], 1, EXC_GP, 0);
+		open_vme(0);
+		load_v86_flags(X86_EFLAGS_TF, i);
+		expect_fault(code[i], 1, EXC_GP, 0);
+		open_v86(3); /* IOPL suffices: IF is IF, and TF may be set */
+		f.ctx.cr4 = X86_CR4_VME;
+		FLAGS |= X86_EFLAGS_VIP;
+		load_v86_flags(X86_EFLAGS_IF | X86_EFLAGS_TF, i);
+		assert_int_equal(fake_step(&f, code[i], 1), EMUL_DONE);
+		assert_int_equal(FLAGS, X86_EFLAGS_VM | X86_EFLAGS_VIP | 0x3302);
+	}
+}
+
+static void int_n_with_vme(void **state)
+{
+	open_vme(X86_EFLAGS_VIF);
+	fake_poke(&f, TSS + 102, 2, 0x100);
+	memset(f.memory + TSS + 0xe0, 0, 0x20);
+	fake_poke(&f, 0x21 * 4, 4, 0x00501234);
+	assert_int_equal(STEP("\xcd\x21"), EMUL_DONE);
+	assert_int_equal(f.segments[SEG_CS].base, 0x500);
+	assert_int_equal(RIP, 0x1234);
+	EXPECT_STACK(FAKE_STACK - 6, 2, FAKE_CODE + 2, 0, 0x3202);
+	assert_int_equal(FLAGS, X86_EFLAGS_VM | 2);
+	open_vme(0);
+	fake_poke(&f, TSS + 102, 2, 0x100);
+	memset(f.memory + TSS + 0xe0, 0xff, 0x20);
+	FAULT("\xcd\x21", EXC_GP, 0);
+	open_vme(0); /* INT3 is not asked about */
+	fake_poke(&f, IDT + EXC_BP * 8, 8, gate(CODE0, 0x2345, 0xee, 0));
+	assert_int_equal(STEP("\xcc"), EMUL_DONE);
+	assert_int_equal(f.ctx.cpl, 0);
 }
 
 static void virtual_8086_mode_far_transfers_and_flags(void **state)
@@ -956,9 +1049,19 @@ static void interrupt_flag(void **state)
 	open_ring(3);
 	FAULT("\xfa", EXC_GP, 0);
 	FAULT("\xfb", EXC_GP, 0);
+	f.ctx.cr4 = X86_CR4_VME; /* of virtual-8086 mode */
+	FAULT("\xfa", EXC_GP, 0);
 	f.ctx.cr4 = X86_CR4_PVI;
-	assert_int_equal(STEP("\xfa"), EMUL_UNKNOWN);
-	f.ctx.cr4 = 0;
+	assert_int_equal(AGAIN("\xfb"), EMUL_DONE);
+	assert_int_equal(FLAGS, X86_EFLAGS_VIF | X86_EFLAGS_FIXED);
+	assert_int_equal(AGAIN("\x9c"), EMUL_DONE); /* pushf is as ever */
+	assert_int_equal(fake_peek(&f, REG(RSP), 4), X86_EFLAGS_VIF | X86_EFLAGS_FIXED);
+	assert_int_equal(AGAIN("\xfa"), EMUL_DONE);
+	assert_int_equal(FLAGS, X86_EFLAGS_FIXED);
+	f.ctx.cpl = 2; /* nor is it for rings 1 and 2 */
+	RIP = FAKE_CODE;
+	FAULT("\xfb", EXC_GP, 0);
+	f.ctx.cpl = 3;
 	FLAGS |= X86_EFLAGS_IOPL;
 	assert_int_equal(STEP("\xfb"), EMUL_DONE);
 	assert_true(FLAGS & X86_EFLAGS_IF);
@@ -1210,6 +1313,9 @@ int main(void)
 		cmocka_unit_test(iret_to_a_16_bit_stack),
 		cmocka_unit_test(iret_to_virtual_8086_mode),
 		cmocka_unit_test(virtual_8086_mode_looks_at_iopl),
+		cmocka_unit_test(virtual_interrupt_flag),
+		cmocka_unit_test(loading_the_virtual_interrupt_flag),
+		cmocka_unit_test(int_n_with_vme),
 		cmocka_unit_test(virtual_8086_mode_far_transfers_and_flags),
 		cmocka_unit_test(an_interrupt_leaves_virtual_8086_mode),
 		cmocka_unit_test(tasks_are_called_and_return),

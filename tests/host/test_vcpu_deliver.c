@@ -295,6 +295,43 @@ static void in_protected_mode(void **state)
 	assert_int_equal(heard.last.writer, WRITER_INJECTION);
 }
 
+/* INT n of virtual-8086 mode, by CR4.VME to the program's own handler; INT3 and interrupts are not asked about. */
+static void int_n_in_virtual_8086_mode(void **state)
+{
+	static const struct vcpu_event events[] = {
+		{ .vector = 0x30, .type = EVENT_SOFTWARE_INTERRUPT, .insn_len = 2 },
+		{ .vector = 0x30, .type = EVENT_SOFTWARE_EXCEPTION, .insn_len = 1 },
+		{ .vector = 0x30, .type = EVENT_EXTERNAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		fake_protected_mode(&f);
+		f.idt = (struct descriptor_table){ IDT, 0x7FF };
+		f.gdt = (struct descriptor_table){ GDT, 0x3F };
+		put64(GDT + CODE_SELECTOR, 0x00CF9B000000FFFFull);
+		put64(GDT + 0x10, 0x00CF93000000FFFFull);
+		put64(IDT + 8 * 0x30, (HANDLER & 0xFFFF) | CODE_SELECTOR << 16 | 0xEEull << 40 | (uint64_t)(HANDLER >> 16) << 48);
+		put64(TSS + 4, 0x10ull << 32 | STACK); /* for ring 0 */
+		put64(TSS + 0x60, 0x88ull << 48); /* ports from 88h, vectors from 68h */
+		put64(TSS + 0x68, 0);
+		f.segment[SEG_TR] = (struct segment){ .access = 0x8B, .limit = 0x88, .base = TSS };
+		put64(4 * 0x30, 0x00501234);
+		for (unsigned int s = 0; s <= SEG_GS; s++)
+			f.segment[s] = (struct segment){ .access = 0xF3, .limit = 0xFFFF };
+		f.segment[SEG_SS] = (struct segment){ .selector = 0x3000, .base = 0x30000, .access = 0xF3, .limit = 0xFFFF };
+		f.vcpu.mmu.paging.cr4 |= X86_CR4_VME;
+		f.vcpu.regs.rflags |= X86_EFLAGS_VM | X86_EFLAGS_IOPL;
+		f.vcpu.regs.gpr[GPR_RSP] = 0xF00;
+		assert_int_equal(stack_fault(events[i]), VCPU_RESUME);
+		assert_false(f.vcpu.event.pending);
+		assert_int_equal(f.vcpu.regs.rip, i ? HANDLER : 0x1234);
+		assert_int_equal(f.segment[SEG_CS].selector, i ? CODE_SELECTOR : 0x50);
+		assert_int_equal(heard.last.writer, WRITER_INJECTION);
+		if (i == 0)
+			assert_int_equal(get64(0x30F00 - 6) & 0xFFFF, FAKE_CODE + 2);
+	}
+}
+
 static enum vcpu_action nothing(struct fake_vm *vm) { return VCPU_RESUME; }
 
 /* Without a window for NMIs the event before one is delivered at once. */
@@ -443,6 +480,7 @@ int main(void)
 		TEST(traps_behind_mov_ss),
 		TEST(a_breakpoint_on_the_frame),
 		TEST(in_protected_mode),
+		TEST(int_n_in_virtual_8086_mode),
 		TEST(an_nmi_behind_an_event),
 		TEST(an_event_ends_the_step),
 		TEST(a_skipped_instruction_ends_the_step),
