@@ -111,25 +111,48 @@ static bool within_limit(const struct segment *s, uint64_t first, uint64_t last)
 	return last <= s->limit;
 }
 
-enum emul_status linear(struct exec *x, enum segment_register seg, uint64_t offset, unsigned int len,
-			enum access access, gva_t *addr)
+/* Past the end of a segment of 4 GiB it is a fault, as processors may have it; a linear address wraps. */
+static enum emul_status linear_32(struct exec *x, enum segment_register seg, uint64_t offset,
+				  unsigned int len, enum access access, gva_t *addr)
 {
-	uint64_t last = offset + len - 1;
 	struct segment s;
 
-	if (x->ctx->mode == EMUL_MODE_64)
-		return linear_64(x, seg, offset, len, addr);
 	x->ctx->ops->segment(x->ctx, seg, &s);
-	if (!segment_allows(x, &s, access) || !within_limit(&s, offset, last))
+	if (!segment_allows(x, &s, access) || !within_limit(&s, offset, offset + len - 1))
 		return segment_fault(x, seg);
 	*addr = gva((s.base + offset) & 0xffffffff);
-	/* An access that wraps around at 4 GiB: legal, and never seen. */
-	return addr->v + len - 1 > 0xffffffff ? EMUL_UNKNOWN : EMUL_DONE;
+	return EMUL_DONE;
 }
 
-enum emul_status linear_operand(struct exec *x, unsigned int len, enum access access, gva_t *addr)
+/* Whether #AC comes before #PF is the processor's; here it does. */
+enum emul_status linear(struct exec *x, enum segment_register seg, uint64_t offset, unsigned int len,
+			unsigned int element, enum access access, gva_t *addr)
 {
-	return linear(x, x->insn.seg, effective_address(x), len, access, addr);
+	enum emul_status status;
+
+	if (x->ctx->mode == EMUL_MODE_64)
+		status = linear_64(x, seg, offset, len, addr);
+	else
+		status = linear_32(x, seg, offset, len, access, addr);
+	if (status == EMUL_DONE && emul_is_misaligned(x->ctx, x->ctx->cpl, addr->v, element))
+		return raise_fault_code(x, EXC_AC, 0);
+	return status;
+}
+
+enum emul_status linear_operand(struct exec *x, unsigned int len, unsigned int element, enum access access,
+				gva_t *addr)
+{
+	return linear(x, x->insn.seg, effective_address(x), len, element, access, addr);
+}
+
+/* An offset of 2 or 4 bytes is reached as such, and so it is aligned. */
+enum emul_status far_pointer_read(struct exec *x, uint64_t *pointer)
+{
+	const struct insn *i = &x->insn;
+	gva_t addr;
+	enum emul_status status = linear_operand(x, i->mem_size, i->op_size, ACCESS_READ, &addr);
+
+	return status == EMUL_DONE ? mem_read(x, addr, i->mem_size, pointer) : status;
 }
 
 enum emul_status mem_read(struct exec *x, gva_t addr, unsigned int size, uint64_t *v)
@@ -176,7 +199,7 @@ enum emul_status operand_read(struct exec *x, enum operand_kind kind, unsigned i
 	gva_t addr;
 
 	if (operand_is_mem(x, kind)) {
-		status = linear_operand(x, size, ACCESS_READ, &addr);
+		status = linear_operand(x, size, size, ACCESS_READ, &addr);
 		return status == EMUL_DONE ? mem_read(x, addr, size, v) : status;
 	}
 	if (kind == OPD_NONE || kind == OPD_ONE)
@@ -197,7 +220,7 @@ enum emul_status operand_write(struct exec *x, enum operand_kind kind, unsigned 
 		reg_write(x, operand_reg(x, kind), size, v);
 		return EMUL_DONE;
 	}
-	status = linear_operand(x, size, ACCESS_WRITE, &addr);
+	status = linear_operand(x, size, size, ACCESS_WRITE, &addr);
 	return status == EMUL_DONE ? mem_write(x, addr, size, v) : status;
 }
 
@@ -208,6 +231,6 @@ enum emul_status operand_probe_write(struct exec *x, enum operand_kind kind, uns
 
 	if (!operand_is_mem(x, kind))
 		return EMUL_DONE;
-	status = linear_operand(x, size, ACCESS_WRITE, &addr);
+	status = linear_operand(x, size, size, ACCESS_WRITE, &addr);
 	return status == EMUL_DONE ? x->ctx->ops->probe_write(x->ctx, addr, size) : status;
 }

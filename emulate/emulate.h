@@ -47,7 +47,8 @@ struct emul_ctxt;
  * EMUL_UNKNOWN (cannot be done here: leave it to the native step; only
  * before anything was changed) or EMUL_STOP. Linear addresses are checked
  * for canonical form and page rights by the ops; an access that crosses a
- * page is checked whole before a byte is written.
+ * page is checked whole before a byte is written. Outside 64-bit mode, what
+ * goes beyond 4 GiB goes on at 0.
  */
 struct emul_ops {
 	/* Up to @len instruction bytes at linear @addr; *got is how many could

@@ -33,11 +33,15 @@ void reg_write(struct exec *x, unsigned int reg, unsigned int size, uint64_t v);
 
 /* Offset within its segment of the ModRM or moffs operand. */
 uint64_t effective_address(const struct exec *x);
-/* Linear address of @len bytes at @offset, after segment checks. */
+/* Linear address of @len bytes at @offset, after segment and alignment checks. They are items of @element
+ * bytes: @len, or a power of 2 that the CPU reaches them by. */
 enum emul_status linear(struct exec *x, enum segment_register seg, uint64_t offset, unsigned int len,
-			enum access access, gva_t *addr) must_check;
+			unsigned int element, enum access access, gva_t *addr) must_check;
 /* The same for the instruction's memory operand. */
-enum emul_status linear_operand(struct exec *x, unsigned int len, enum access access, gva_t *addr) must_check;
+enum emul_status linear_operand(struct exec *x, unsigned int len, unsigned int element, enum access access,
+				gva_t *addr) must_check;
+/* A far pointer in memory: an offset as wide as the operand, then a selector. */
+enum emul_status far_pointer_read(struct exec *x, uint64_t *pointer) must_check;
 
 /* @size is 1 to 8. Little-endian, zero-extended. */
 enum emul_status mem_read(struct exec *x, gva_t addr, unsigned int size, uint64_t *v) must_check;
@@ -76,7 +80,7 @@ enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len,
 enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
 			    unsigned int element) must_check;
 void rsp_release(struct exec *x, uint64_t bytes);
-/* In virtual-8086 mode these need an IOPL of 3: #GP if not. */
+/* In virtual-8086 mode PUSHF, POPF and IRET need an IOPL of 3, or CR4.VME and operands of 16 bits: #GP if not. */
 enum emul_status v86_needs_iopl(struct exec *x) must_check;
 /* Is VIF what the program has for IF? In ring 3 below IOPL 3, by CR4.VME or CR4.PVI. */
 bool has_virtual_if(const struct exec *x);

@@ -121,7 +121,7 @@ enum emul_status exec_modify(struct exec *x)
 		reg_write(x, operand_reg(x, i->dst), i->op_size, a.dst);
 		return EMUL_DONE;
 	}
-	status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, ACCESS_WRITE, &addr);
+	status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, i->op_size, ACCESS_WRITE, &addr);
 	if (status == EMUL_DONE)
 		status = modify_memory(x, addr, &a);
 	if (status == EMUL_DONE)
@@ -140,7 +140,7 @@ enum emul_status exec_compare(struct exec *x)
 	if (status != EMUL_DONE)
 		return status;
 	if (operand_is_mem(x, i->dst)) {
-		status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, ACCESS_READ, &addr);
+		status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, i->op_size, ACCESS_READ, &addr);
 		if (status == EMUL_DONE)
 			status = mem_read(x, addr, i->op_size, &a.dst);
 		if (status != EMUL_DONE)
@@ -185,7 +185,7 @@ enum emul_status exec_cmpxchg_pair(struct exec *x)
 	bool done = false;
 	gva_t addr;
 
-	status = linear_operand(x, len, ACCESS_WRITE, &addr);
+	status = linear_operand(x, len, len, ACCESS_WRITE, &addr);
 	if (status != EMUL_DONE)
 		return status;
 	if (len == 16 && addr.v % 16 != 0)

@@ -137,7 +137,7 @@ enum emul_status exec_bound(struct exec *x)
 	uint64_t bounds;
 	gva_t addr;
 
-	status = linear_operand(x, 2 * size, ACCESS_READ, &addr);
+	status = linear_operand(x, 2 * size, size, ACCESS_READ, &addr);
 	if (status == EMUL_DONE)
 		status = mem_read(x, addr, 2 * size, &bounds);
 	if (status != EMUL_DONE)

@@ -12,7 +12,7 @@ enum emul_status jump_near(struct exec *x, uint64_t target)
 
 	target &= size_mask(x->insn.op_size);
 	if (x->ctx->mode == EMUL_MODE_64) {
-		status = linear(x, SEG_CS, target, 1, ACCESS_READ, &unused_addr);
+		status = linear(x, SEG_CS, target, 1, 1, ACCESS_READ, &unused_addr);
 		if (status != EMUL_DONE)
 			return status;
 	} else {

@@ -262,7 +262,7 @@ static enum emul_status read_far_pointer(struct exec *x, struct far_pointer *p)
 		*p = (struct far_pointer){ .selector = i->imm2, .offset = (uint32_t)i->imm };
 		return EMUL_DONE;
 	}
-	status = operand_read(x, OPD_RM, i->mem_size, &v);
+	status = far_pointer_read(x, &v);
 	*p = (struct far_pointer){
 		.selector = (uint16_t)(v >> (8 * i->op_size)), .offset = (uint32_t)(v & size_mask(i->op_size))
 	};
@@ -476,6 +476,7 @@ enum emul_status exec_iret(struct exec *x)
 
 /* ---- software interrupts -------------------------------------------------------- */
 
+/* With CR4.VME, IOPL is not all that counts in virtual-8086 mode: emul_deliver() knows. */
 enum emul_status exec_int(struct exec *x)
 {
 	const struct emul_event e = { .vector = (uint8_t)x->insn.imm, .software = true, .int_n = true };

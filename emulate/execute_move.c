@@ -71,7 +71,7 @@ enum emul_status exec_xlat(struct exec *x)
 	uint64_t v;
 	gva_t addr;
 
-	status = linear(x, i->seg, offset & size_mask(i->addr_size), 1, ACCESS_READ, &addr);
+	status = linear(x, i->seg, offset & size_mask(i->addr_size), 1, 1, ACCESS_READ, &addr);
 	if (status == EMUL_DONE)
 		status = mem_read(x, addr, 1, &v);
 	if (status == EMUL_DONE)

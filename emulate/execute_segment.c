@@ -86,7 +86,7 @@ enum emul_status exec_load_pointer(struct exec *x)
 	struct segment loaded;
 	uint64_t pointer;
 
-	status = operand_read(x, OPD_RM, i->mem_size, &pointer);
+	status = far_pointer_read(x, &pointer);
 	if (status == EMUL_DONE)
 		status = fetch(x, s, pointer >> (8 * i->op_size), &loaded);
 	if (status != EMUL_DONE)

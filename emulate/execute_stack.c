@@ -35,33 +35,34 @@ static unsigned int before_wrap(uint64_t sp, unsigned int width, unsigned int le
 	return (unsigned int)last + 1;
 }
 
-static enum emul_status probe_at(struct exec *x, uint64_t sp, unsigned int len)
+static enum emul_status probe_at(struct exec *x, uint64_t sp, unsigned int len, unsigned int element)
 {
 	gva_t addr;
-	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
+	enum emul_status status = linear(x, SEG_SS, sp, len, element, ACCESS_WRITE, &addr);
 
 	return status == EMUL_DONE ? x->ctx->ops->probe_write(x->ctx, addr, len) : status;
 }
 
-static enum emul_status write_at(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int len)
+static enum emul_status write_at(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int len,
+				 unsigned int element)
 {
 	gva_t addr;
-	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_WRITE, &addr);
+	enum emul_status status = linear(x, SEG_SS, sp, len, element, ACCESS_WRITE, &addr);
 
 	return status == EMUL_DONE ? x->ctx->ops->write(x->ctx, addr, bytes, len) : status;
 }
 
 static enum emul_status write_wrapped(struct exec *x, uint64_t sp, const uint8_t *bytes, unsigned int first,
-					    unsigned int rest)
+					    unsigned int rest, unsigned int element)
 {
-	enum emul_status status = probe_at(x, sp, first);
+	enum emul_status status = probe_at(x, sp, first, element);
 
 	if (status == EMUL_DONE)
-		status = probe_at(x, 0, rest);
+		status = probe_at(x, 0, rest, element);
 	if (status == EMUL_DONE)
-		status = write_at(x, 0, bytes + first, rest);
+		status = write_at(x, 0, bytes + first, rest, element);
 	if (status == EMUL_DONE)
-		status = write_at(x, sp, bytes, first);
+		status = write_at(x, sp, bytes, first, element);
 	return status;
 }
 
@@ -73,18 +74,18 @@ enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len, u
 	enum emul_status status;
 
 	if (first < len)
-		status = write_wrapped(x, sp, bytes, first, len - first);
+		status = write_wrapped(x, sp, bytes, first, len - first, element);
 	else
-		status = write_at(x, sp, bytes, len);
+		status = write_at(x, sp, bytes, len, element);
 	if (status == EMUL_DONE)
 		reg_write(x, GPR_RSP, width, sp);
 	return status;
 }
 
-static enum emul_status read_at(struct exec *x, uint64_t sp, void *bytes, unsigned int len)
+static enum emul_status read_at(struct exec *x, uint64_t sp, void *bytes, unsigned int len, unsigned int element)
 {
 	gva_t addr;
-	enum emul_status status = linear(x, SEG_SS, sp, len, ACCESS_READ, &addr);
+	enum emul_status status = linear(x, SEG_SS, sp, len, element, ACCESS_READ, &addr);
 
 	return status == EMUL_DONE ? x->ctx->ops->read(x->ctx, addr, bytes, len) : status;
 }
@@ -95,10 +96,10 @@ enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsi
 	unsigned int width = rsp_width(x);
 	uint64_t sp = (x->regs.gpr[GPR_RSP] + offset) & size_mask(width);
 	unsigned int first = before_wrap(sp, width, len, element);
-	enum emul_status status = read_at(x, sp, bytes, first);
+	enum emul_status status = read_at(x, sp, bytes, first, element);
 
 	if (status == EMUL_DONE && first < len)
-		status = read_at(x, 0, (uint8_t *)bytes + first, len - first);
+		status = read_at(x, 0, (uint8_t *)bytes + first, len - first, element);
 	return status;
 }
 
@@ -273,8 +274,7 @@ static enum emul_status read_display(struct exec *x, uint8_t *bytes, unsigned in
 	for (unsigned int i = 1; i < level && status == EMUL_DONE; i++) {
 		uint64_t at = (x->regs.gpr[GPR_RBP] - (uint64_t)i * size) & size_mask(width);
 
-
-		status = read_at(x, at, bytes + (level - i) * size, size);
+		status = read_at(x, at, bytes + (level - i) * size, size, size);
 	}
 	return status;
 }
@@ -288,7 +288,7 @@ static enum emul_status push_frame(struct exec *x, const uint8_t *bytes, unsigne
 	if (len <= PUSH_MAX)
 		return rsp_push(x, bytes, len, size);
 	for (unsigned int at = size; at <= len && status == EMUL_DONE; at += size)
-		status = probe_at(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size);
+		status = probe_at(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size, size);
 	while (len && status == EMUL_DONE) {
 		unsigned int piece = len < PUSH_MAX ? len : PUSH_MAX;
 
@@ -318,7 +318,7 @@ enum emul_status exec_enter(struct exec *x)
 	/* It faults if the new top of the stack cannot be written. */
 	sp = (rsp - (1 + level) * size - x->insn.imm) & size_mask(width);
 	if (status == EMUL_DONE)
-		status = probe_at(x, sp, size);
+		status = probe_at(x, sp, size, size);
 	if (status == EMUL_DONE)
 		status = push_frame(x, bytes, (1 + level) * size, width);
 	if (status != EMUL_DONE)

@@ -108,11 +108,18 @@ enum emul_status exec_store_table(struct exec *x)
 	const struct insn *i = &x->insn;
 	struct descriptor_table table;
 	enum emul_status status = may_be_seen(x);
+	gva_t addr;
 
 	if (status != EMUL_DONE)
 		return status;
 	x->ctx->system->get_table(x->ctx, i->op == OP_SGDT ? EMUL_GDT : EMUL_IDT, &table);
-	return operand_write(x, OPD_RM, i->mem_size, table.base << 16 | table.limit);
+	status = linear_operand(x, i->mem_size, 1, ACCESS_WRITE, &addr);
+	if (status != EMUL_DONE)
+		return status;
+	/* The limit is followed by the base, which is to be aligned. */
+	if (emul_is_misaligned(x->ctx, x->ctx->cpl, addr.v + 2, 4))
+		return raise_fault_code(x, EXC_AC, 0);
+	return mem_write(x, addr, i->mem_size, table.base << 16 | table.limit);
 }
 
 static bool has_ldt_and_tr(const struct exec *x) { return !emul_is_real(x->ctx) && !emul_is_v86(x->ctx); }

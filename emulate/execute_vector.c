@@ -39,7 +39,7 @@ static enum emul_status locate(struct exec *x, enum access access, gva_t *addr)
 	enum emul_status status = may_be_used(x);
 
 	if (status == EMUL_DONE)
-		status = linear_operand(x, x->insn.mem_size, access, addr);
+		status = linear_operand(x, x->insn.mem_size, x->insn.mem_size, access, addr);
 	if (status == EMUL_DONE && x->insn.is_aligned && addr->v % x->insn.mem_size != 0)
 		return raise_fault_code(x, EXC_GP, 0);
 	return status;

@@ -407,6 +407,8 @@ enum emul_status stack_push(struct emul_ctxt *ctx, struct stack *s, const uint32
 	uint8_t bytes[STACK_ITEMS_MAX * 4];
 	enum emul_status status;
 
+	if (emul_is_misaligned(ctx, s->cpl, s->ss.base + offset, size))
+		return emul_raise(ctx, EXC_AC, 0);
 	for (unsigned int i = 0; i < count; i++)
 		memcpy(bytes + (count - 1 - i) * size, &items[i], size);
 	status = frame_write(ctx, s, offset, bytes, count * size);

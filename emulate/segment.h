@@ -36,6 +36,14 @@ static inline uint64_t emul_v86_flags(const struct emul_ctxt *ctx)
 }
 /* Index 0 of the GDT, whatever the RPL. */
 static inline bool selector_is_null(uint16_t selector) { return selector < 4; }
+/* Is it #AC for a CPU at @cpl to reach an item of @size bytes at linear @addr (SDM vol. 3, "Alignment Check
+ * Exception (#AC)")? Items wider than 8 bytes are never checked. */
+static inline bool emul_is_misaligned(const struct emul_ctxt *ctx, unsigned int cpl, uint64_t addr, unsigned int size)
+{
+	bool is_checked = cpl == 3 && (ctx->cr0 & X86_CR0_AM) && (ctx->regs.rflags & X86_EFLAGS_AC);
+
+	return is_checked && size <= 8 && addr % size != 0;
+}
 /* As virtual-8086 mode has it in every register; IRET to it loads all six. */
 static inline struct segment segment_v86(uint16_t selector)
 {

@@ -20,6 +20,8 @@
 #define V86_LIMIT 0xFFFFu
 #define V86_ACCESS 0xF3u
 #define V86_FLAGS ((uint64_t)(X86_EFLAGS_VM | X86_EFLAGS_IOPL))
+/* And AC: real mode never checks alignment, as its CPL is 0. */
+#define V86_FLAGS_KEPT (V86_FLAGS | X86_EFLAGS_AC)
 
 void vcpu_choose_engine(struct vcpu *v)
 {
@@ -54,9 +56,9 @@ static bool borrow_v86(struct vcpu *v)
 		s[i].access = V86_ACCESS;
 		v->backend->set_segment(v, i, &s[i]);
 	}
-	v->v86.flags = v->regs.rflags & V86_FLAGS;
+	v->v86.flags = v->regs.rflags & V86_FLAGS_KEPT;
 	v->v86.borrowed = true;
-	v->regs.rflags |= V86_FLAGS;
+	v->regs.rflags = (v->regs.rflags & ~V86_FLAGS_KEPT) | V86_FLAGS;
 	return true;
 }
 
@@ -72,7 +74,7 @@ void vcpu_return_v86(struct vcpu *v)
 		s.access = v->v86.access[i];
 		v->backend->set_segment(v, i, &s);
 	}
-	v->regs.rflags = (v->regs.rflags & ~V86_FLAGS) | v->v86.flags;
+	v->regs.rflags = (v->regs.rflags & ~V86_FLAGS_KEPT) | v->v86.flags;
 	v->interpreting = true;
 }
 

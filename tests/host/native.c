@@ -110,8 +110,8 @@ static void put_trampoline(enum exit which, void (*to)(void))
 	uint8_t *at = (uint8_t *)TRAMPOLINES + which * TRAMPOLINE_SIZE;
 	uint64_t address = (uint64_t)(uintptr_t)to;
 
-	memcpy(at, "\xff\x25\0\0\0\0", 6); /* jmp [rip] */
-	memcpy(at + 6, &address, 8);
+	memcpy(at, "\xff\x25\x02\0\0\0", 6); /* jmp [rip+2] */
+	memcpy(at + 8, &address, 8); /* aligned, for RFLAGS.AC may be set */
 }
 
 static void put_exit(uint64_t at, enum exit which, unsigned int mode_bits)
@@ -138,6 +138,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	greg_t *gregs = uc->uc_mcontext.gregs;
+
+	__asm__ volatile("pushfq; andl %0, (%%rsp); popfq" ::"i"(~X86_EFLAGS_AC) : "cc", "memory");
 
 	if ((uint64_t)gregs[REG_RIP] != native.offset) {
 		fprintf(stderr, "signal %d at %llx\n", sig, gregs[REG_RIP]);

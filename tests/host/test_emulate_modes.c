@@ -212,6 +212,50 @@ static void bases_and_overrides(void **state)
 	assert_int_equal(fake_peek(&f, 0x4000, 4), 0x11112222);
 }
 
+/* Bytes beyond 4 GiB are at 0: the ops are told one access. Not in a flat segment: that ends there. */
+static void accesses_wrap_at_4_gib(void **state)
+{
+	static const char *const code[] = { "\x8b\x03", "\x89\x03", "\x01\x03", "\xa5", "\x50" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(code); i++) {
+		bool is_push = code[i][0] == '\x50';
+
+		open_row(EMUL_MODE_32);
+		f.segments[SEG_DS].base = f.segments[SEG_SS].base = 0x10;
+		REG(RBX) = REG(RSI) = 0xffffffee;
+		REG(RSP) = 0xffffffee + 4;
+		assert_int_equal(fake_step(&f, code[i], (unsigned int)strlen(code[i])), EMUL_EXCEPTION);
+		assert_int_equal(f.ctx.exception.vector, EXC_PF);
+		assert_int_equal(f.events[1].addr, 0xfffffffe);
+		assert_int_equal(f.events[1].len, 4);
+		f.segments[SEG_DS].base = f.segments[SEG_SS].base = 0;
+		REG(RBX) = REG(RSI) = 0xfffffffe;
+		REG(RSP) = 2;
+		assert_int_equal(fake_step(&f, code[i], (unsigned int)strlen(code[i])), EMUL_EXCEPTION);
+		assert_int_equal(f.ctx.exception.vector, is_push ? EXC_SS : EXC_GP);
+		assert_int_equal(f.event_count, 1); /* the fetch */
+	}
+}
+
+/* At 64 KiB the limit decides: a segment of 64 KiB ends there, a bigger one does not. */
+static void accesses_at_64_kib(void **state)
+{
+	open_row(EMUL_MODE_16);
+	REG(RBX) = 0xffff;
+	EXPECT("\x8b\x07", EXC_GP); /* mov ax, [bx] */
+	EXPECT("\x36\x8b\x07", EXC_SS);
+	assert_int_equal(STEP("\x8a\x07"), EMUL_DONE); /* mov al, [bx] */
+	f.segments[SEG_DS].limit = 0xfffff;
+	assert_int_equal(STEP("\x8b\x07"), EMUL_EXCEPTION); /* there is no memory */
+	assert_int_equal(f.ctx.exception.vector, EXC_PF);
+	assert_int_equal(f.events[1].addr, 0xffff);
+	f.segments[SEG_DS].base = 0xffff8000;
+	REG(RBX) = 0xc123; /* the base and the offset wrap */
+	f.ctx.regs.rip = FAKE_CODE;
+	assert_int_equal(STEP("\x8b\x07"), EMUL_DONE);
+	assert_int_equal(f.events[1].addr, 0x4123);
+}
+
 static void long_mode_has_bases_in_fs_and_gs_only(void **state)
 {
 	open_row(EMUL_MODE_64);
@@ -287,6 +331,8 @@ int main(void)
 		cmocka_unit_test(expand_down_limits),
 		cmocka_unit_test(types),
 		cmocka_unit_test(bases_and_overrides),
+		cmocka_unit_test(accesses_wrap_at_4_gib),
+		cmocka_unit_test(accesses_at_64_kib),
 		cmocka_unit_test(long_mode_has_bases_in_fs_and_gs_only),
 		cmocka_unit_test(branches_stay_within_their_segment),
 		cmocka_unit_test(a_16_bit_stack_in_32_bit_code),

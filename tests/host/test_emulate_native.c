@@ -91,6 +91,8 @@ struct test_case {
 	struct cpu_regs regs;
 	uint16_t selectors[6];
 	uint64_t operand; /* linear address of the memory operand */
+	bool checks_alignment;
+	unsigned int granularity; /* of addresses */
 } now;
 
 static struct segment held[SEG_COUNT];
@@ -109,7 +111,10 @@ static uint64_t random64(void)
 static bool one_in(unsigned int n) { return random64() % n == 0; }
 
 static void *window(void) { return (void *)WINDOW_BASE; }
-static uint64_t in_window(void) { return WINDOW_BASE + WINDOW_SIZE / 2 + random64() % 64; }
+static uint64_t in_window(void)
+{
+	return WINDOW_BASE + WINDOW_SIZE / 2 + random64() % 64 / now.granularity * now.granularity;
+}
 
 static bool is_legacy_mode(void) { return now.mode != EMUL_MODE_64; }
 static uint64_t base_of(enum segment_register s) { return is_legacy_mode() ? held[s].base : 0; }
@@ -520,6 +525,8 @@ static void choose_registers(void)
 	set_stack_pointer(in_window());
 	now.regs.rip = native.offset;
 	now.regs.rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF | (random64() & (STATUS_FLAGS | X86_EFLAGS_DF));
+	if (now.checks_alignment)
+		now.regs.rflags |= X86_EFLAGS_AC;
 	if (is_string(i->op))
 		choose_string_registers();
 	choose_frame_pointer();
@@ -602,7 +609,7 @@ static void put_far_pointer(uint8_t *at, uint16_t selector)
 	memcpy(at + now.insn.op_size, &selector, 2);
 }
 
-/* No traps, no alignment checks, no tasks. */
+/* No traps, no tasks; no alignment checks after it. */
 static void tame_flags(uint8_t *flags, unsigned int size)
 {
 	flags[1] &= (uint8_t)~((X86_EFLAGS_TF | X86_EFLAGS_NT) >> 8);
@@ -739,6 +746,21 @@ static void choose_segments(void)
 	native.offset = (uint32_t)(NATIVE_CODE - base_of(SEG_CS));
 }
 
+/* Wide vectors, and far returns that may look for the outer stack before they fault. */
+static bool alignment_differs(const struct insn *i)
+{
+	if (i->op == OP_RET_FAR)
+		return i->imm % i->op_size != 0;
+	return i->op >= OP_VECTOR_LOAD && i->op <= OP_VECTOR_STORE_HIGH && i->mem_size > 8;
+}
+
+/* With alignment checks, in half of the cases all is aligned but what comes from displacements. */
+static void choose_alignment(void)
+{
+	now.checks_alignment = !alignment_differs(&now.insn) && one_in(4);
+	now.granularity = now.checks_alignment && one_in(2) ? 16 : 1;
+}
+
 /* A double shift by more than the width. */
 static bool has_undefined_result(const struct insn *i)
 {
@@ -757,6 +779,7 @@ static bool make_case(enum emul_mode mode)
 	if (decode_insn(i, mode, now.bytes, EMUL_INSN_MAX) != DECODE_OK || !usable())
 		return false;
 	choose_segments();
+	choose_alignment();
 	for (unsigned int k = 0; k < WINDOW_SIZE; k += 8) {
 		uint64_t v = one_in(4) ? random64() & 1 ? ~0ull : 0 : random64();
 
@@ -851,7 +874,7 @@ static void run_natively(void)
 static enum emul_status run_emulated(struct emul_ctxt *ctx)
 {
 	*ctx = (struct emul_ctxt){
-		.ops = &ops, .mode = now.mode, .cpl = 3, .regs = now.regs, .cr0 = X86_CR0_PE | X86_CR0_PG,
+		.ops = &ops, .mode = now.mode, .cpl = 3, .regs = now.regs, .cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_AM,
 		.cr4 = X86_CR4_OSFXSR | (native.has_avx ? X86_CR4_OSXSAVE : 0), .xcr0 = native.has_avx ? 7 : 3,
 		.system = is_legacy_mode() ? &system_ops : NULL, .long_mode = !is_legacy_mode(),
 	};
@@ -867,7 +890,7 @@ static uint64_t signal_of(const struct emul_ctxt *ctx)
 		return SIGFPE;
 	case EXC_UD:
 		return SIGILL;
-	case EXC_NP: case EXC_SS:
+	case EXC_NP: case EXC_SS: case EXC_AC:
 		return SIGBUS;
 	default:
 		return SIGSEGV;
@@ -983,7 +1006,7 @@ static bool is_tried(enum emul_mode mode, enum emul_op op)
 
 static void agree(enum emul_mode mode, unsigned int cases)
 {
-	unsigned int ran = 0, seen[OP_COUNT] = { 0 }, left = 0, faults = 0, far = 0;
+	unsigned int ran = 0, seen[OP_COUNT] = { 0 }, left = 0, faults = 0, far = 0, misaligned = 0;
 	struct emul_ctxt ctx;
 
 	native_catch_signals(print_case);
@@ -1004,11 +1027,13 @@ static void agree(enum emul_mode mode, unsigned int cases)
 		compare(&ctx, status);
 		faults += status == EMUL_EXCEPTION;
 		far += native.branched > 1;
+		misaligned += status == EMUL_EXCEPTION && ctx.exception.vector == EXC_AC;
 		seen[now.insn.op]++;
 		ran++;
 	}
-	printf("%u instructions agree, %u of them fault, %u go far, %u left to the processor\n", ran, faults, far,
-	       left);
+	printf("%u instructions agree, %u of them fault, %u for alignment, %u go far, %u left to the processor\n", ran,
+	       faults, misaligned, far, left);
+	assert_true(misaligned > cases / 100);
 	assert_true(mode == EMUL_MODE_64 || far > cases / 1000);
 	for (unsigned int op = OP_ADD; op < OP_COUNT; op++)
 		if (is_tried(mode, (enum emul_op)op) && seen[op] == 0)

@@ -128,6 +128,7 @@ static enum vcpu_action step_over_fninit(struct fake_vm *vm)
 	native_runs++;
 	assert_true(vm->step);
 	assert_true(v->regs.rflags & X86_EFLAGS_VM && (v->regs.rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL);
+	assert_false(v->regs.rflags & X86_EFLAGS_AC); /* or alignment would be checked */
 	for (int i = 0; i <= SEG_GS; i++)
 		assert_int_equal(vm->segment[i].access, 0xF3);
 	v->regs.rip += sizeof(fninit);
@@ -139,6 +140,7 @@ static void what_the_emulator_does_not_know_is_stepped(void **state)
 {
 	fake_code(&f, fninit, sizeof(fninit));
 	f.run = step_over_fninit;
+	f.vcpu.regs.rflags |= X86_EFLAGS_AC;
 	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
 	assert_int_equal(native_runs, 0);
 	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
@@ -147,6 +149,7 @@ static void what_the_emulator_does_not_know_is_stepped(void **state)
 	assert_false(f.vcpu.stepping || f.step);
 	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + sizeof(fninit));
 	assert_false(f.vcpu.regs.rflags & (X86_EFLAGS_VM | X86_EFLAGS_IOPL));
+	assert_true(f.vcpu.regs.rflags & X86_EFLAGS_AC);
 	assert_int_equal(f.segment[SEG_CS].access, 0x9B);
 	assert_int_equal(f.segment[SEG_DS].access, 0x93);
 }
@@ -226,6 +229,71 @@ static void unfit_segments_keep_it_away(void **state)
 	assert_int_equal(native_runs, 0);
 }
 
+/* Ring 3 with alignment checks, in a state that only the interpreter runs: @vector leads to ring 3 as well. */
+static void in_ring_3(unsigned int vector)
+{
+	static const uint64_t gate_and_code[] = { 0x0000EE0000080000 | HANDLER, 0x00CFFB000000FFFF };
+
+	fake_protected_mode(&f);
+	f.idt = (struct descriptor_table){ 0x1000, 0x7FF };
+	f.gdt = (struct descriptor_table){ 0x2000, 0x0F };
+	poke(0x1000 + 8 * vector, &gate_and_code[0], 8);
+	poke(0x2008, &gate_and_code[1], 8);
+	fake_set_cpl(&f, 3);
+	f.vcpu.mmu.paging.cr0 |= X86_CR0_AM;
+	f.vcpu.regs.rflags |= X86_EFLAGS_AC;
+	f.cannot_run = true;
+	vcpu_choose_engine(&f.vcpu);
+}
+
+static void alignment_is_checked(void **state)
+{
+	static const uint8_t code[] = { 0xA1, 0x01, 0x06, 0x00, 0x00 }; /* mov eax, [601h] */
+
+	in_ring_3(EXC_AC);
+	fake_code(&f, code, sizeof(code));
+	poke(HANDLER, (uint8_t[]){ 0xF4 }, 1); /* hlt, which ring 3 may not */
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(peek(FAKE_STACK - 16), 0); /* error code */
+	assert_int_equal(peek(FAKE_STACK - 12), FAKE_CODE);
+}
+
+/* The stack of its handler is misaligned, too: the fault meets itself for ever, and the host goes on. */
+static void lesson_33_ac_on_its_own_stack(void **state)
+{
+	static const uint8_t code[] = { 0x50 }; /* push eax */
+
+	in_ring_3(EXC_AC);
+	fake_code(&f, code, sizeof(code));
+	f.vcpu.regs.gpr[GPR_RSP] = FAKE_STACK + 2;
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+		assert_true(f.vcpu.event.pending);
+		assert_int_equal(f.vcpu.event.vector, EXC_AC);
+		assert_int_equal(f.vcpu.regs.rip, FAKE_CODE);
+		assert_int_equal(f.vcpu.regs.gpr[GPR_RSP], FAKE_STACK + 2);
+	}
+	vcpu_stop(&f.vcpu, VCPU_STOP_KILLED, 0, "");
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+}
+
+/* Half in the ROM below 4 GiB, half at 0. */
+static void addresses_wrap_at_4_gib(void **state)
+{
+	static const uint8_t code[] = { 0xA1, 0xEE, 0xFF, 0xFF, 0xFF, HLT }; /* mov eax, [FFFFFFEEh] */
+	static const uint8_t low[] = { 0x34, 0x12 };
+
+	fake_protected_mode(&f);
+	f.cannot_run = true;
+	vcpu_choose_engine(&f.vcpu);
+	f.segment[SEG_DS].base = 0x10;
+	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
+	poke(0, low, sizeof(low));
+	fake_code(&f, code, sizeof(code));
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_YIELD);
+	assert_int_equal(f.vcpu.regs.gpr[GPR_RAX], 0x1234FFFF);
+}
+
 static void single_steps_trap(void **state)
 {
 	static const uint8_t code[] = { 0xB8, 0x01, 0x00 };
@@ -298,6 +366,9 @@ int main(void)
 		TEST(a_batch_ends),
 		TEST(the_hardware_takes_over),
 		TEST(unfit_segments_keep_it_away),
+		TEST(alignment_is_checked),
+		TEST(lesson_33_ac_on_its_own_stack),
+		TEST(addresses_wrap_at_4_gib),
 		TEST(single_steps_trap),
 		TEST(each_iteration_traps),
 		TEST(nothing_traps_behind_a_load_of_ss),
