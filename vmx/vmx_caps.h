@@ -13,6 +13,7 @@
 
 #include "lib/compiler.h"
 #include "lib/types.h"
+#include "lib/x86.h"
 
 #define MSR_IA32_FEATURE_CONTROL 0x3A
 #define FEATURE_CONTROL_LOCKED (1u << 0)
@@ -94,6 +95,10 @@ struct vmx_cap_msrs {
 #define ENTRY_IA32E_MODE_GUEST (1u << 9)
 #define ENTRY_LOAD_PAT (1u << 14)
 #define ENTRY_LOAD_EFER (1u << 15)
+
+/* Exceptions that exit, in any guest and at all times. #AC and #DB can recur without end during their own
+ * delivery, and the CPU would never be ours again. */
+#define VMX_EXCEPTIONS (1u << EXC_PF | 1u << EXC_DB | 1u << EXC_AC | 1u << EXC_MC)
 
 enum vmx_control_word { VMX_PIN, VMX_PROC, VMX_PROC2, VMX_EXIT, VMX_ENTRY, VMX_CONTROL_WORDS };
 

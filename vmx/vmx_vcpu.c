@@ -22,9 +22,6 @@
 #define CR0_GUEST_OWNED (X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM)
 #define CR4_GUEST_OWNED (X86_CR4_TSD | X86_CR4_DE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
-/* #AC and #DB can recur without end during their own delivery. */
-#define EXCEPTIONS_ALWAYS (1u << EXC_PF | 1u << EXC_DB | 1u << EXC_AC | 1u << EXC_MC)
-
 /* ---- failures of VMREAD and VMWRITE --------------------------------------- */
 
 static bool access_failed;
@@ -58,7 +55,7 @@ void vmx_set_proc_control(struct vmx_vcpu *x, uint32_t bit, bool on)
 
 void vmx_set_exception_bitmap(bool all)
 {
-	vmcs_write32(VMCS_EXCEPTION_BITMAP, all ? UINT32_MAX : EXCEPTIONS_ALWAYS);
+	vmcs_write32(VMCS_EXCEPTION_BITMAP, all ? UINT32_MAX : VMX_EXCEPTIONS);
 }
 
 static void write_controls(struct vcpu *v, struct vmx_vcpu *x)

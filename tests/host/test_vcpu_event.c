@@ -79,6 +79,40 @@ static void lesson_33_double_fault_table(void **state)
 				assert_outcome(a, b, b & 1);
 }
 
+/* A CPU whose event raises itself again while it is delivered, as #AC and #DB can. Each time it exits. */
+static enum vcpu_action recurs(struct fake_vm *vm)
+{
+	struct vcpu *v = &vm->vcpu;
+	struct vcpu_event e = vm->entered_with;
+
+	assert_true(e.pending);
+	vcpu_event_interrupted(v, &e);
+	return e.vector == EXC_DB ? vcpu_inject_debug(v, 1) : vcpu_inject(v, &e);
+}
+
+static void lesson_33_what_recurs_can_be_ended(void **state)
+{
+	static const struct vcpu_event events[] = {
+		{ .vector = EXC_AC, .has_error_code = true, .type = EVENT_HARDWARE_EXCEPTION },
+		{ .vector = EXC_DB, .type = EVENT_HARDWARE_EXCEPTION },
+	};
+
+	f.run = recurs;
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		f.vcpu.event.pending = false;
+		assert_int_equal(vcpu_inject(&f.vcpu, &events[i]), VCPU_RESUME);
+		for (unsigned int round = 0; round < 100; round++) {
+			assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+			assert_true(f.vcpu.event.pending);
+			assert_int_equal(f.vcpu.event.vector, events[i].vector);
+		}
+	}
+	assert_int_equal(f.vcpu.exits, 200);
+	vcpu_stop(&f.vcpu, VCPU_STOP_KILLED, 0, "");
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(f.vcpu.exits, 200);
+}
+
 /* What is no exception is benign, whatever its vector. */
 static void interrupts_do_not_make_double_faults(void **state)
 {
@@ -401,6 +435,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(lesson_33_double_fault_table),
+		TEST(lesson_33_what_recurs_can_be_ended),
 		TEST(interrupts_do_not_make_double_faults),
 		TEST(a_page_fault_sets_cr2_even_when_doubled),
 		TEST(faults_set_rf_and_traps_do_not),

@@ -96,6 +96,13 @@ static void everything_is_found_and_ept_never_set(void **state)
 	assert_false(caps.control[VMX_EXIT] & EXIT_ACK_INTERRUPT);
 }
 
+/* No guest can keep the CPU busy with the delivery of one event; shadow paging sees every page fault, and a machine
+ * check is never the guest's. */
+static void lesson_33_ac_and_db_always_exit(void **state)
+{
+	assert_int_equal(VMX_EXCEPTIONS, 1 << 1 | 1 << 14 | 1 << 17 | 1 << 18);
+}
+
 /* With or without TRUE controls, and what the CPU requires stays. */
 static void a_full_cpu_can_pretend_to_be_old(void **state)
 {
@@ -243,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_floor_will_do, floor_cpu),
 		cmocka_unit_test_setup(everything_is_found_and_ept_never_set, floor_cpu),
+		cmocka_unit_test_setup(lesson_33_ac_and_db_always_exit, floor_cpu),
 		cmocka_unit_test_setup(a_full_cpu_can_pretend_to_be_old, floor_cpu),
 		cmocka_unit_test_setup(virtual_nmis_need_their_window, floor_cpu),
 		cmocka_unit_test_setup(true_controls_are_preferred, floor_cpu),
