@@ -146,7 +146,7 @@ enum emul_status emul_step(struct emul_ctxt *ctx);
 
 struct emul_event {
 	uint8_t vector;
-	bool software; /* INT n, INT3, INTO: the gate's DPL counts. IOPL in virtual-8086 mode is the caller's */
+	bool software; /* INT n, INT3, INTO: the gate's DPL counts; IOPL in virtual-8086 mode is the caller's */
 	bool int_n;    /* INT n only: with CR4.VME, the TSS and then IOPL decide in virtual-8086 mode */
 	bool has_error_code;
 	uint32_t error_code;

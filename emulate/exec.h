@@ -80,7 +80,8 @@ enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len,
 enum emul_status rsp_read(struct exec *x, unsigned int offset, void *bytes, unsigned int len,
 			    unsigned int element) must_check;
 void rsp_release(struct exec *x, uint64_t bytes);
-/* In virtual-8086 mode PUSHF, POPF and IRET need an IOPL of 3, or CR4.VME and operands of 16 bits: #GP if not. */
+/* In virtual-8086 mode PUSHF, POPF and IRET need an IOPL of 3, or CR4.VME and operands of 16 bits: #GP if
+ * not. */
 enum emul_status v86_needs_iopl(struct exec *x) must_check;
 /* Is VIF what the program has for IF? In ring 3 below IOPL 3, by CR4.VME or CR4.PVI. */
 bool has_virtual_if(const struct exec *x);

@@ -140,7 +140,8 @@ enum emul_status exec_compare(struct exec *x)
 	if (status != EMUL_DONE)
 		return status;
 	if (operand_is_mem(x, i->dst)) {
-		status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, i->op_size, ACCESS_READ, &addr);
+		status = linear(x, i->seg, operand_offset(x, a.src), i->op_size, i->op_size, ACCESS_READ,
+				&addr);
 		if (status == EMUL_DONE)
 			status = mem_read(x, addr, i->op_size, &a.dst);
 		if (status != EMUL_DONE)

@@ -82,7 +82,8 @@ enum emul_status rsp_push(struct exec *x, const void *bytes, unsigned int len, u
 	return status;
 }
 
-static enum emul_status read_at(struct exec *x, uint64_t sp, void *bytes, unsigned int len, unsigned int element)
+static enum emul_status read_at(struct exec *x, uint64_t sp, void *bytes, unsigned int len,
+				unsigned int element)
 {
 	gva_t addr;
 	enum emul_status status = linear(x, SEG_SS, sp, len, element, ACCESS_READ, &addr);

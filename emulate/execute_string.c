@@ -61,13 +61,17 @@ static void advance(struct exec *x, enum gpr reg)
 
 static enum emul_status source(struct exec *x, gva_t *addr)
 {
-	return linear(x, x->insn.seg, addr_reg(x, GPR_RSI), x->insn.op_size, x->insn.op_size, ACCESS_READ, addr);
+	unsigned int size = x->insn.op_size;
+
+	return linear(x, x->insn.seg, addr_reg(x, GPR_RSI), size, size, ACCESS_READ, addr);
 }
 
 /* Always in ES. */
 static enum emul_status destination(struct exec *x, enum access access, gva_t *addr)
 {
-	return linear(x, SEG_ES, addr_reg(x, GPR_RDI), x->insn.op_size, x->insn.op_size, access, addr);
+	unsigned int size = x->insn.op_size;
+
+	return linear(x, SEG_ES, addr_reg(x, GPR_RDI), size, size, access, addr);
 }
 
 static enum emul_status read_source(struct exec *x, uint64_t *v)

@@ -36,9 +36,10 @@ static inline uint64_t emul_v86_flags(const struct emul_ctxt *ctx)
 }
 /* Index 0 of the GDT, whatever the RPL. */
 static inline bool selector_is_null(uint16_t selector) { return selector < 4; }
-/* Is it #AC for a CPU at @cpl to reach an item of @size bytes at linear @addr (SDM vol. 3, "Alignment Check
- * Exception (#AC)")? Items wider than 8 bytes are never checked. */
-static inline bool emul_is_misaligned(const struct emul_ctxt *ctx, unsigned int cpl, uint64_t addr, unsigned int size)
+/* Is it #AC for a CPU at @cpl to reach an item of @size bytes at linear @addr (SDM vol. 3, "Alignment
+ * Check Exception (#AC)")? Items wider than 8 bytes are never checked. */
+static inline bool emul_is_misaligned(const struct emul_ctxt *ctx, unsigned int cpl, uint64_t addr,
+				      unsigned int size)
 {
 	bool is_checked = cpl == 3 && (ctx->cr0 & X86_CR0_AM) && (ctx->regs.rflags & X86_EFLAGS_AC);
 
@@ -92,7 +93,7 @@ struct stack {
 	unsigned int cpl; /* whose rights its memory is reached with */
 };
 
-/* That of s->cpl, 0 to 2, from the present TSS, with SS checked as a gate does. What is not in the TSS: #TS(TR).
+/* That of s->cpl, 0 to 2, from the present TSS, with SS checked as a gate does; beyond the TSS: #TS(TR).
  * Of a 16-bit stack the pointer is only the lower half of ESP; the other half is what is in the register. */
 enum emul_status stack_inner(struct emul_ctxt *ctx, struct stack *s) must_check;
 
