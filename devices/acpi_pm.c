@@ -100,3 +100,17 @@ void acpi_pm_init(struct acpi_pm *pm, uint64_t tsc_hz, struct irq_line irq)
 {
 	*pm = (struct acpi_pm){ .tsc_hz = tsc_hz, .irq = irq, .deadline = TICKS_NEVER };
 }
+
+void acpi_pm_save(const struct acpi_pm *pm, struct acpi_pm *out)
+{
+	*out = *pm;
+	irq_line_unwire(&out->irq);
+}
+
+void acpi_pm_restore(struct acpi_pm *pm, const struct acpi_pm *saved)
+{
+	struct acpi_pm wiring = *pm;
+
+	*pm = *saved;
+	irq_line_rewire(&pm->irq, &wiring.irq);
+}

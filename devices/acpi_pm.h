@@ -37,4 +37,9 @@ uint8_t acpi_pm_read(struct acpi_pm *pm, uint16_t port, uint64_t now);
 must_check enum power_request acpi_pm_write(struct acpi_pm *pm, uint16_t port, uint8_t val, uint64_t now);
 void acpi_pm_run(struct acpi_pm *pm, uint64_t now);
 
+/* All of @pm but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @pm, where it is. */
+void acpi_pm_save(const struct acpi_pm *pm, struct acpi_pm *out);
+void acpi_pm_restore(struct acpi_pm *pm, const struct acpi_pm *saved);
+
 #endif

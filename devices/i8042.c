@@ -223,3 +223,19 @@ void i8042_init(struct i8042 *k, struct irq_line keyboard, struct irq_line aux)
 		.aux = aux,
 	};
 }
+
+void i8042_save(const struct i8042 *k, struct i8042 *out)
+{
+	*out = *k;
+	irq_line_unwire(&out->keyboard);
+	irq_line_unwire(&out->aux);
+}
+
+void i8042_restore(struct i8042 *k, const struct i8042 *saved)
+{
+	struct i8042 wiring = *k;
+
+	*k = *saved;
+	irq_line_rewire(&k->keyboard, &wiring.keyboard);
+	irq_line_rewire(&k->aux, &wiring.aux);
+}

@@ -40,4 +40,9 @@ must_check enum power_request i8042_write_command(struct i8042 *k, uint8_t val);
 uint8_t i8042_port92_read(const struct i8042 *k);
 must_check enum power_request i8042_port92_write(struct i8042 *k, uint8_t val);
 
+/* All of @k but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @k, where it is. */
+void i8042_save(const struct i8042 *k, struct i8042 *out);
+void i8042_restore(struct i8042 *k, const struct i8042 *saved);
+
 #endif

@@ -5,6 +5,8 @@
  */
 #include "devices/ioapic.h"
 
+#include <stddef.h>
+
 #define IOAPIC_SELECT 0x00
 #define IOAPIC_WINDOW 0x10
 #define IOAPIC_EOI 0x40
@@ -163,4 +165,20 @@ void ioapic_init(struct ioapic *io, bool (*send)(void *ctx, const struct apic_me
 	*io = (struct ioapic){ .send = send, .ctx = ctx, .id = IOAPIC_ID };
 	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
 		io->entry[pin] = ENTRY_MASKED;
+}
+
+void ioapic_save(const struct ioapic *io, struct ioapic *out)
+{
+	*out = *io;
+	out->send = NULL;
+	out->ctx = NULL;
+}
+
+void ioapic_restore(struct ioapic *io, const struct ioapic *saved)
+{
+	struct ioapic wiring = *io;
+
+	*io = *saved;
+	io->send = wiring.send;
+	io->ctx = wiring.ctx;
 }

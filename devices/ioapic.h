@@ -36,4 +36,9 @@ bool ioapic_sends_nmis(const struct ioapic *io);
 /* A local APIC ended the level-triggered interrupt @vector. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 
+/* All of @io but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @io, where it is. */
+void ioapic_save(const struct ioapic *io, struct ioapic *out);
+void ioapic_restore(struct ioapic *io, const struct ioapic *saved);
+
 #endif

@@ -7,6 +7,7 @@
 #define DEVICES_IRQ_LINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct irq_line {
 	void (*changed)(void *ctx, unsigned int irq, bool level);
@@ -29,6 +30,20 @@ static inline void irq_line_pulse(struct irq_line *l, bool level)
 	irq_line_set(l, false);
 	irq_line_set(l, true);
 	irq_line_set(l, level);
+}
+
+/* A snapshot keeps the level alone. The far end is told of neither: its own
+ * state is saved and restored beside. */
+static inline void irq_line_unwire(struct irq_line *l)
+{
+	l->changed = NULL;
+	l->ctx = NULL;
+}
+
+static inline void irq_line_rewire(struct irq_line *l, const struct irq_line *wire)
+{
+	l->changed = wire->changed;
+	l->ctx = wire->ctx;
 }
 
 #endif

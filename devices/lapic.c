@@ -728,3 +728,17 @@ void lapic_init(struct lapic *l, uint32_t id, uint64_t tsc_hz, const struct lapi
 	l->lvt[LVT_LINT0] = APIC_EXTINT << 8;
 	l->lvt[LVT_LINT1] = APIC_NMI << 8;
 }
+
+void lapic_save(const struct lapic *l, struct lapic *out)
+{
+	*out = *l;
+	out->bus = (struct lapic_bus){ 0 };
+}
+
+void lapic_restore(struct lapic *l, const struct lapic *saved)
+{
+	struct lapic wiring = *l;
+
+	*l = *saved;
+	l->bus = wiring.bus;
+}

@@ -98,4 +98,9 @@ void lapic_acknowledge(struct lapic *l, uint8_t vector);
 /* Raises the timer interrupt if it is due. */
 void lapic_run(struct lapic *l, uint64_t now);
 
+/* All of @l but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @l, where it is. */
+void lapic_save(const struct lapic *l, struct lapic *out);
+void lapic_restore(struct lapic *l, const struct lapic *saved);
+
 #endif

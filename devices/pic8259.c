@@ -269,3 +269,17 @@ void pic_init(struct pic8259 *pic, struct irq_line out)
 	}
 	pic->chip[0].imr = FIRMWARE_MASK;
 }
+
+void pic_save(const struct pic8259 *pic, struct pic8259 *out)
+{
+	*out = *pic;
+	irq_line_unwire(&out->out);
+}
+
+void pic_restore(struct pic8259 *pic, const struct pic8259 *saved)
+{
+	struct pic8259 wiring = *pic;
+
+	*pic = *saved;
+	irq_line_rewire(&pic->out, &wiring.out);
+}

@@ -48,4 +48,9 @@ void pic_set_irq(struct pic8259 *pic, unsigned int irq, bool level);
 /* The two INTA cycles: the vector, a spurious one if the request is gone. */
 uint8_t pic_acknowledge(struct pic8259 *pic);
 
+/* All of @pic but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @pic, where it is. */
+void pic_save(const struct pic8259 *pic, struct pic8259 *out);
+void pic_restore(struct pic8259 *pic, const struct pic8259 *saved);
+
 #endif

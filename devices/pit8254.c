@@ -345,3 +345,17 @@ void pit_init(struct pit8254 *pit, uint64_t tsc_hz, struct irq_line irq)
 	}
 	pit_start_as_firmware(pit);
 }
+
+void pit_save(const struct pit8254 *pit, struct pit8254 *out)
+{
+	*out = *pit;
+	irq_line_unwire(&out->irq);
+}
+
+void pit_restore(struct pit8254 *pit, const struct pit8254 *saved)
+{
+	struct pit8254 wiring = *pit;
+
+	*pit = *saved;
+	irq_line_rewire(&pit->irq, &wiring.irq);
+}

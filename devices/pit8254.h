@@ -57,4 +57,9 @@ void pit_port61_write(struct pit8254 *pit, uint8_t val, uint64_t now);
 /* Raises the edges of channel 0 that are due and sets the next deadline. */
 void pit_run(struct pit8254 *pit, uint64_t now);
 
+/* All of @pit but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @pit, where it is. */
+void pit_save(const struct pit8254 *pit, struct pit8254 *out);
+void pit_restore(struct pit8254 *pit, const struct pit8254 *saved);
+
 #endif

@@ -24,9 +24,34 @@
 _Static_assert(PLATFORM_NEVER == TICKS_NEVER, "one never");
 _Static_assert(LAPIC_DEFAULT_BASE == 0xFEE00000u, "lapic.c knows it too");
 
+/* ---- two clocks: the host's, and ours, which stands between a save and its restore ---- */
+
 static uint64_t platform_now(const struct platform *p)
 {
-	return p->config.host.now(p->config.host.ctx);
+	return p->config.host.now(p->config.host.ctx) - p->clock_offset;
+}
+
+static bool is_ahead(const struct platform *p) { return p->clock_offset >> 63; }
+
+/* A time of ours as the host's. Beyond the end of its clock is never, before
+ * its beginning is past. */
+static uint64_t to_host(const struct platform *p, uint64_t t)
+{
+	uint64_t host = t + p->clock_offset;
+
+	if (t == PLATFORM_NEVER || (!is_ahead(p) && host < t))
+		return PLATFORM_NEVER;
+	return is_ahead(p) && host > t ? 0 : host;
+}
+
+/* And back; zero is no deadline. */
+static uint64_t deadline_from_host(const struct platform *p, uint64_t t)
+{
+	uint64_t own = t - p->clock_offset;
+
+	if (t == PLATFORM_NEVER || (is_ahead(p) && own < t))
+		return PLATFORM_NEVER;
+	return t && (!own || (!is_ahead(p) && own > t)) ? 1 : own;
 }
 
 /* ---- wiring ---- */
@@ -103,6 +128,16 @@ static void send_ipi(void *ctx, unsigned int from, const struct apic_message *m,
 
 /* ---- accesses ---- */
 
+/* By our clock. */
+static uint64_t next_deadline(const struct platform *p)
+{
+	uint64_t next = ticks_min(ticks_min(p->pit.deadline, p->rtc.deadline), p->pm.deadline);
+
+	for (unsigned int i = 0; i < p->config.vcpus; i++)
+		next = ticks_min(next, p->lapic[i].deadline);
+	return next;
+}
+
 /* Every access may arm a timer, or make room for input: tell the host. */
 struct access {
 	uint64_t deadline;
@@ -111,12 +146,12 @@ struct access {
 static struct access access_begin(struct platform *p)
 {
 	p->access_now = platform_now(p);
-	return (struct access){ platform_next_deadline(p) };
+	return (struct access){ next_deadline(p) };
 }
 
 static void access_end(struct platform *p, struct access a)
 {
-	if (platform_next_deadline(p) < a.deadline || uart_room_again(&p->uart))
+	if (next_deadline(p) < a.deadline || uart_room_again(&p->uart))
 		kick_cpu(p, 0);
 }
 
@@ -259,6 +294,8 @@ int platform_msr_read(struct platform *p, unsigned int cpu, uint32_t msr, uint64
 	struct access a = access_begin(p);
 	int err = lapic_msr_read(&p->lapic[cpu], msr, p->access_now, val);
 
+	if (msr == MSR_IA32_TSC_DEADLINE && *val)
+		*val = to_host(p, *val);
 	access_end(p, a);
 	return err;
 }
@@ -266,7 +303,8 @@ int platform_msr_read(struct platform *p, unsigned int cpu, uint32_t msr, uint64
 int platform_msr_write(struct platform *p, unsigned int cpu, uint32_t msr, uint64_t val)
 {
 	struct access a = access_begin(p);
-	int err = lapic_msr_write(&p->lapic[cpu], msr, p->access_now, val);
+	bool is_time = msr == MSR_IA32_TSC_DEADLINE;
+	int err = lapic_msr_write(&p->lapic[cpu], msr, p->access_now, is_time ? deadline_from_host(p, val) : val);
 
 	access_end(p, a);
 	return err;
@@ -340,11 +378,7 @@ void platform_run_timers(struct platform *p)
 
 uint64_t platform_next_deadline(const struct platform *p)
 {
-	uint64_t next = ticks_min(ticks_min(p->pit.deadline, p->rtc.deadline), p->pm.deadline);
-
-	for (unsigned int i = 0; i < p->config.vcpus; i++)
-		next = ticks_min(next, p->lapic[i].deadline);
-	return next;
+	return to_host(p, next_deadline(p));
 }
 
 int platform_console_input(struct platform *p, uint8_t byte)

@@ -38,6 +38,7 @@ struct platform {
 	struct lapic lapic[PLATFORM_VCPUS_MAX];
 	uint32_t pci_address;  /* 0xCF8 */
 	uint64_t access_now;   /* the time of the access being served */
+	uint64_t clock_offset; /* the host's clock less ours, modulo 2^64: see platform_snapshot.h */
 	uint64_t unclaimed;    /* accesses, or bytes of them, that nobody answered */
 };
 

@@ -417,3 +417,17 @@ void rtc_init(struct rtc *r, uint64_t tsc_hz, uint64_t epoch, uint64_t low_memor
 	cmos_set_memory(r, low_memory, high_memory);
 	cmos_set_checksum(r);
 }
+
+void rtc_save(const struct rtc *r, struct rtc *out)
+{
+	*out = *r;
+	irq_line_unwire(&out->irq);
+}
+
+void rtc_restore(struct rtc *r, const struct rtc *saved)
+{
+	struct rtc wiring = *r;
+
+	*r = *saved;
+	irq_line_rewire(&r->irq, &wiring.irq);
+}

@@ -33,4 +33,9 @@ uint8_t rtc_read(struct rtc *r, unsigned int reg, uint64_t now);
 void rtc_write(struct rtc *r, unsigned int reg, uint8_t val, uint64_t now);
 void rtc_run(struct rtc *r, uint64_t now);
 
+/* All of @r but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @r, where it is. */
+void rtc_save(const struct rtc *r, struct rtc *out);
+void rtc_restore(struct rtc *r, const struct rtc *saved);
+
 #endif

@@ -285,3 +285,23 @@ void uart_init(struct uart16550 *u, struct irq_line irq, void (*put)(void *ctx, 
 	*u = (struct uart16550){ .irq = irq, .put = put, .put_ctx = put_ctx, .dll = 1 };
 	u->thre_pending = true;
 }
+
+void uart_save(const struct uart16550 *u, struct uart16550 *out)
+{
+	*out = *u;
+	irq_line_unwire(&out->irq);
+	out->put = NULL;
+	out->put_ctx = NULL;
+	out->refused = false;
+}
+
+void uart_restore(struct uart16550 *u, const struct uart16550 *saved)
+{
+	struct uart16550 wiring = *u;
+
+	*u = *saved;
+	irq_line_rewire(&u->irq, &wiring.irq);
+	u->put = wiring.put;
+	u->put_ctx = wiring.put_ctx;
+	u->refused = wiring.refused;
+}

@@ -45,4 +45,10 @@ must_check int uart_receive(struct uart16550 *u, uint8_t byte);
 /* True once after there is room again for somebody who was refused. */
 bool uart_room_again(struct uart16550 *u);
 
+/* All of @u but its wiring, which is NULL in @out. / And back: the wiring is
+ * that of @u, where it is. That somebody was refused belongs to the world
+ * outside, too. */
+void uart_save(const struct uart16550 *u, struct uart16550 *out);
+void uart_restore(struct uart16550 *u, const struct uart16550 *saved);
+
 #endif

@@ -4,6 +4,7 @@
  * interrupt from a device to the CPU, and a million hostile accesses.
  */
 #include "tests/host/devices_fixture.h"
+#include "tests/host/devices_traffic.h"
 
 #define APIC_EOI 0xB0
 #define COM1 0x3F8
@@ -497,107 +498,7 @@ static void serial_input_through_the_ioapic(void **state)
 	}
 }
 
-/* ---- a hostile guest ---- */
-
-static uint64_t random_state = 0x9E3779B97F4A7C15ull;
-
-static uint64_t rnd(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static uint16_t random_port(void)
-{
-	static const uint16_t base[] = { 0x00,	0x08,  0x20,  0x40,  0x60,  0x64,  0x70,  0x80,	 0x92,
-					 0xA0,	0xC0,  0xD0,  0xE9,  0xF4,  0x3B4, 0x3C0, 0x3C8, 0x3D4,
-					 0x3F8, 0x4D0, 0x510, 0x600, 0xCF8, 0xCFC, 0x8900 };
-
-	return rnd() % 8 ? (uint16_t)(base[rnd() % ARRAY_SIZE(base)] + rnd() % 8) : (uint16_t)rnd();
-}
-
-static gpa_t random_address(void)
-{
-	switch (rnd() % 4) {
-	case 0:
-		return gpa(IOAPIC_DEFAULT_BASE + (rnd() % 8 ? (rnd() % 8) * 16 : rnd() % 4096));
-	case 1:
-		return gpa(rnd());
-	default:
-		return gpa(LAPIC_DEFAULT_BASE + (rnd() % 8 ? (rnd() % 64) * 16 : rnd() % 4096));
-	}
-}
-
-static uint32_t random_msr(void)
-{
-	switch (rnd() % 8) {
-	case 0:
-		return MSR_IA32_APIC_BASE;
-	case 1:
-		return MSR_IA32_TSC_DEADLINE;
-	case 2:
-		return (uint32_t)rnd();
-	default:
-		return 0x800 + (uint32_t)(rnd() % 0x48);
-	}
-}
-
-static uint64_t random_value(void)
-{
-	uint64_t v = rnd();
-
-	switch (rnd() % 4) {
-	case 0:
-		return v & 0xFF;
-	case 1:
-		return LAPIC_DEFAULT_BASE | (v & 0xD00);
-	case 2:
-		return v & 0x3FFFF;
-	default:
-		return v;
-	}
-}
-
-static void hostile_step(struct fixture *f)
-{
-	static const unsigned int odd[] = { 1, 2, 4, 8, 3, 0, 16 };
-	unsigned int len = odd[rnd() % (rnd() % 4 ? 3 : ARRAY_SIZE(odd))];
-	uint64_t val64;
-	uint32_t val32;
-
-	switch (rnd() % 12) {
-	case 0 ... 1:
-		platform_port_read(&f->p, 0, random_port(), len, &val32);
-		break;
-	case 2 ... 4:
-		platform_port_write(&f->p, 0, random_port(), len, (uint32_t)random_value());
-		break;
-	case 5:
-		platform_mmio_read(&f->p, 0, random_address(), len, &val64);
-		break;
-	case 6 ... 7:
-		platform_mmio_write(&f->p, 0, random_address(), len, random_value());
-		break;
-	case 8:
-		(void)!platform_msr_write(&f->p, 0, random_msr(), random_value());
-		(void)!platform_msr_read(&f->p, 0, random_msr(), &val64);
-		break;
-	case 9:
-		platform_cr8_write(&f->p, 0, (uint8_t)rnd());
-		(void)!platform_console_input(&f->p, (uint8_t)rnd());
-		break;
-	case 10:
-		f->now += rnd() >> (8 + rnd() % 56);
-		platform_run_timers(&f->p);
-		break;
-	case 11:
-		(void)!platform_interrupt_ack(&f->p, 0);
-		platform_nmi_take(&f->p, 0);
-		break;
-	}
-}
+/* ---- a hostile guest: devices_traffic.h ---- */
 
 static void check_summary(const struct lapic_vectors *s)
 {
@@ -615,7 +516,7 @@ static void a_million_hostile_accesses(void **state)
 			f->now = rnd() >> rnd() % 64;
 			assert_int_equal(platform_init(&f->p, &c), 0);
 		}
-		hostile_step(f);
+		(void)hostile_step(f);
 		if (platform_interrupt_pending(&f->p, 0))
 			assert_true(platform_interrupt_ack(&f->p, 0) >= 0);
 		check_summary(&f->p.lapic[0].irr);
