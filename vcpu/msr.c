@@ -103,13 +103,15 @@ static int read_deadline(struct vcpu *v, uint32_t msr, uint64_t *val)
 	return err;
 }
 
-/* What has passed by the guest's TSC has passed; 0 disarms. */
+/* What has passed by the guest's TSC has passed, and what is too far away for
+ * the clock never comes; 0 disarms. */
 static int write_deadline(struct vcpu *v, uint32_t msr, uint64_t val)
 {
-	uint64_t now = v->backend->host_tsc(), offset = (uint64_t)v->tsc_offset;
+	uint64_t now = v->backend->host_tsc(), guest_now = now + (uint64_t)v->tsc_offset;
+	uint64_t wait = val > guest_now ? val - guest_now : 0;
 
 	if (val)
-		val = val > now + offset ? val - offset : now;
+		val = wait > PLATFORM_NEVER - now ? PLATFORM_NEVER : now + wait;
 	return platform_msr_write(v->platform, v->id, msr, val);
 }
 

@@ -135,6 +135,22 @@ static void a_deadline_of_the_past_fires_at_once(void **state)
 	assert_int_not_equal(platform_next_deadline(&f.platform), f.tsc + 10);
 }
 
+/* A guest whose TSC is behind the machine's may name a time that the machine does not reach. */
+static void a_deadline_beyond_the_clock_never_comes(void **state)
+{
+	deadline_timer();
+	platform_port_write(&f.platform, 0, 0x43, 1, 0x30); /* no PIT */
+	wr(MSR_IA32_TSC, 400); /* 600 behind */
+	wr(MSR_IA32_TSC_DEADLINE, UINT64_MAX - 600);
+	assert_int_equal(platform_next_deadline(&f.platform), PLATFORM_NEVER);
+	wr(MSR_IA32_TSC_DEADLINE, UINT64_MAX);
+	assert_false(timer_fires());
+	wr(MSR_IA32_TSC_DEADLINE, UINT64_MAX - 601);
+	assert_false(timer_fires());
+	assert_int_equal(platform_next_deadline(&f.platform), UINT64_MAX - 1);
+	assert_int_equal(rd(MSR_IA32_TSC_DEADLINE), UINT64_MAX - 601);
+}
+
 /* A kernel that clears its TSC at start: clocks go on, forwards. */
 static void devices_do_not_notice_a_tsc_that_was_set(void **state)
 {
@@ -220,6 +236,7 @@ int main(void)
 		TEST(the_tsc_can_be_moved),
 		TEST(deadlines_follow_the_tsc_that_was_set),
 		TEST(a_deadline_of_the_past_fires_at_once),
+		TEST(a_deadline_beyond_the_clock_never_comes),
 		TEST(devices_do_not_notice_a_tsc_that_was_set),
 		TEST(efer_goes_by_its_rules),
 		TEST(the_apic_is_the_platforms),
