@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which bytes of a struct hold something, and which are holes between its
- * members: so that a test can fill a struct with what it likes and see whether
- * all of it comes back, members that are added later included. gcc knows where
- * the holes are, clang does not tell: KNOWS_VALUE_BYTES.
+ * A struct filled with what a test likes, byte by byte, to see whether all of
+ * it comes back: members that are added later, too. A map, of the struct's
+ * type, has 0xFF where a byte counts.
  */
 #ifndef TESTS_HOST_VALUE_BYTES_H
 #define TESTS_HOST_VALUE_BYTES_H
@@ -13,13 +12,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Takes the holes between members out of a map. gcc knows them (but goes wrong
+ * behind an array of structs), clang does not tell. */
 #if __has_builtin(__builtin_clear_padding)
-#define KNOWS_VALUE_BYTES 1
-/* *@map, of the struct's type: 0xFF where there is a member. */
-#define VALUE_BYTES(map) (memset((map), 0xFF, sizeof(*(map))), __builtin_clear_padding(map))
+#define KNOWS_HOLES 1
+#define CLEAR_HOLES(map) __builtin_clear_padding(map)
 #else
-#define KNOWS_VALUE_BYTES 0
-#define VALUE_BYTES(map) memset((map), 0, sizeof(*(map)))
+#define KNOWS_HOLES 0
+#define CLEAR_HOLES(map) (void)(map)
 #endif
 
 /* A part of a struct, by name in messages. */
@@ -32,10 +32,10 @@ struct part {
 #define PART_END(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 #define HOLE(type, after, before) { "a hole", PART_END(type, after), offsetof(type, before) - PART_END(type, after) }
 
-static inline void clear_parts(void *map, const struct part *parts, size_t count)
+static inline void map_parts(void *map, uint8_t value, const struct part *parts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		memset((uint8_t *)map + parts[i].offset, 0, parts[i].size);
+		memset((uint8_t *)map + parts[i].offset, value, parts[i].size);
 }
 
 /* Zeros and ones alone: good for a bool, too. */
