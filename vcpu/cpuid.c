@@ -196,6 +196,8 @@ static uint32_t xsave_size(cpuid_fn *cpu, uint64_t mask, bool compacted)
 	return size;
 }
 
+uint32_t cpuid_xsave_size(cpuid_fn *cpu, uint64_t xcr0) { return xsave_size(cpu, xcr0, false); }
+
 bool cpuid_xsavec_contradicts(cpuid_fn *cpu, uint64_t xcr0)
 {
 	struct cpuid_regs r;

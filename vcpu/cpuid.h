@@ -45,6 +45,9 @@ struct cpuid_policy {
  * @xcr0: what XCR0 holds now; IA32_XSS is clear. */
 bool cpuid_xsavec_contradicts(cpuid_fn *host, uint64_t xcr0);
 
+/* Bytes of an XSAVE area, not compacted, with the components of @xcr0. */
+uint32_t cpuid_xsave_size(cpuid_fn *host, uint64_t xcr0);
+
 /* Fills @p from the CPU's answers; the caller gives host, tsc_hz, apic_id,
  * has_rdtscp (the backend can provide it), hide_xsavec and show_rdrand. */
 void cpuid_policy_init(struct cpuid_policy *p);

@@ -33,24 +33,11 @@ void msr_init(struct vcpu_msrs *m)
 	};
 }
 
-bool msr_is_hardware(uint32_t msr)
-{
-	switch (msr) {
-	case MSR_IA32_SYSENTER_CS:
-	case MSR_IA32_SYSENTER_ESP:
-	case MSR_IA32_SYSENTER_EIP:
-	case MSR_IA32_STAR:
-	case MSR_IA32_LSTAR:
-	case MSR_IA32_CSTAR:
-	case MSR_IA32_FMASK:
-	case MSR_IA32_FS_BASE:
-	case MSR_IA32_GS_BASE:
-	case MSR_IA32_KERNEL_GS_BASE:
-	case MSR_IA32_TSC_AUX:
-		return true;
-	}
-	return false;
-}
+const uint32_t msr_hardware[MSR_HARDWARE_COUNT] = {
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_IA32_STAR,
+	MSR_IA32_LSTAR,	      MSR_IA32_CSTAR,	     MSR_IA32_FMASK,	    MSR_IA32_FS_BASE,
+	MSR_IA32_GS_BASE,     MSR_IA32_KERNEL_GS_BASE, MSR_IA32_TSC_AUX,
+};
 
 static int read_hardware(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
@@ -298,7 +285,7 @@ static const struct msr_range *find_range(uint32_t msr)
 /* Each unknown MSR is named once, and only so many of them. */
 static void log_unknown(struct vcpu *v, const char *insn, uint32_t msr)
 {
-	struct vcpu_msrs *m = &v->msrs;
+	struct unknown_msrs *m = &v->unknown_msrs;
 
 	for (unsigned int i = 0; i < m->logged_count; i++)
 		if (m->logged[i] == msr)
@@ -315,7 +302,7 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
 
 	if (r)
 		return r->read(v, msr, val);
-	v->msrs.unknown_reads++;
+	v->unknown_msrs.reads++;
 	log_unknown(v, "RDMSR", msr);
 	return -EINVAL;
 }
@@ -326,7 +313,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 
 	if (r)
 		return r->write ? r->write(v, msr, val) : -EINVAL;
-	v->msrs.unknown_writes++;
+	v->unknown_msrs.writes++;
 	log_unknown(v, "WRMSR", msr);
 	return -EINVAL;
 }

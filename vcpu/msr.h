@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Model-specific registers as a guest sees them. Some live in hardware while
- * the guest runs (msr_is_hardware(): the backend holds them), some belong to
+ * the guest runs (msr_hardware: the backend holds them), some belong to
  * the virtual platform, some are only stored, all are validated here. An MSR
  * that nobody provides raises #GP, as on a CPU that does not have it.
  */
@@ -52,22 +52,28 @@ enum msr_number {
 #define MTRR_VARIABLE_COUNT 8
 #define MTRR_FIXED_COUNT 11
 
-/* The stored ones. */
+/* The stored ones: the guest's state, all of it. */
 struct vcpu_msrs {
 	uint64_t pat;
 	uint64_t misc_enable;
 	uint64_t mtrr_def_type;
 	uint64_t mtrr_variable[2 * MTRR_VARIABLE_COUNT]; /* base, mask, base, mask, ... */
 	uint64_t mtrr_fixed[MTRR_FIXED_COUNT];
-	uint64_t unknown_reads, unknown_writes;
-	uint32_t logged[16]; /* unknown MSRs named in the log already */
+};
+
+/* Those that nobody provides. */
+struct unknown_msrs {
+	uint64_t reads, writes;
+	uint32_t logged[16]; /* named in the log already */
 	unsigned int logged_count;
 };
 
 void msr_init(struct vcpu_msrs *m);
 
-/* Held by the backend; 64-bit addresses among them must be canonical. */
-bool msr_is_hardware(uint32_t msr);
+/* Held by the backend; 64-bit addresses among them must be canonical. TSC_AUX is
+ * there only if the guest is shown RDTSCP. */
+#define MSR_HARDWARE_COUNT 11
+extern const uint32_t msr_hardware[MSR_HARDWARE_COUNT];
 
 /* RDMSR and WRMSR by the guest. -EINVAL: #GP(0). -ENOMEM: stop the VM. */
 must_check int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val);

@@ -76,12 +76,20 @@ struct vcpu_event {
 	uint8_t insn_len; /* software events */
 };
 
+/* What holds events back. */
+struct vcpu_interruptibility {
+	uint64_t pending_debug; /* debug traps that wait, as in the VMCS field "pending debug exceptions" */
+	bool sti, mov_ss;       /* the interrupt shadow of one */
+	bool nmi;               /* from the delivery of one until an IRET */
+};
+
 /* What a hardware backend provides. Register access works on the loaded vCPU. */
 struct vcpu_backend {
 	const char *name;
 	bool has_rdtscp; /* RDTSCP and RDPID can be given to a guest; set by the backend's own init */
 	bool hide_xsavec; /* it does not work: cpuid_xsavec_contradicts() */
 	bool no_nmi_window; /* an NMI that cannot be taken now is not told of when it can */
+	size_t fpu_size; /* of what get_fpu() fills */
 	/* The CPU's own CPUID. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
@@ -113,6 +121,10 @@ struct vcpu_backend {
 	 * keeps account of it; this is for what is done in its place. */
 	bool (*nmi_blocked)(struct vcpu *v);
 	void (*set_nmi_blocked)(struct vcpu *v, bool blocked);
+	/* All of that at once, between two runs. Setting it also drops what an entry
+	 * that failed has left to be injected. */
+	void (*get_interruptibility)(struct vcpu *v, struct vcpu_interruptibility *out);
+	void (*set_interruptibility)(struct vcpu *v, const struct vcpu_interruptibility *in);
 	/* Run one instruction, then call vcpu_step_done(). */
 	void (*single_step)(struct vcpu *v, bool on);
 
@@ -128,11 +140,19 @@ struct vcpu_backend {
 	 * of 16 bytes leaves what is above, one of 32 clears it. */
 	void (*get_vector)(struct vcpu *v, unsigned int number, uint8_t *bytes, unsigned int len);
 	void (*set_vector)(struct vcpu *v, unsigned int number, const uint8_t *bytes, unsigned int len);
+	/* The whole state of x87, SSE and beyond: @fpu_size bytes, aligned to 64, of
+	 * an FXSAVE or an XSAVE area that is not compacted, whatever XCR0 has on. An
+	 * area that is set came from get_fpu() on a CPU of this kind. */
+	void (*get_fpu)(struct vcpu *v, void *area);
+	void (*set_fpu)(struct vcpu *v, const void *area);
 	/* The MSRs that live in hardware while the guest runs: see
-	 * msr_is_hardware(). Values are valid. */
+	 * msr_hardware. Values are valid. */
 	uint64_t (*get_msr)(struct vcpu *v, uint32_t msr);
 	void (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t val);
 
+	/* Brings into v->mmu.paging what the guest changes of CR0 and CR4 without
+	 * an exit. */
+	void (*sync_paging)(struct vcpu *v);
 	/* v->mmu.paging changed: put CR0/CR4/EFER, entry controls and hw_cr3
 	 * where the hardware sees them. */
 	void (*paging_changed)(struct vcpu *v);
@@ -157,6 +177,7 @@ struct vcpu {
 	struct platform *platform;
 	struct cpuid_policy cpuid;
 	struct vcpu_msrs msrs;
+	struct unknown_msrs unknown_msrs;
 	struct vcpu_event event;   /* to be injected at the next entry */
 	bool halted;               /* HLT: sleeps until an interrupt or an NMI */
 	bool nmi_wakes;            /* NMIs were not blocked when it halted */

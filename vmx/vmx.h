@@ -85,7 +85,6 @@ struct vmx_cpu {
 	uint8_t maxphyaddr;
 	bool has_xsave;
 	uint64_t xcr0_full;
-	size_t fpu_size;
 	void *vmxon_region;
 	struct vcpu *loaded;
 	bool debug;
@@ -134,6 +133,8 @@ bool vmx_nmi_open(struct vcpu *v);
 void vmx_windows_changed(struct vcpu *v);
 bool vmx_nmi_blocked(struct vcpu *v);
 void vmx_set_nmi_blocked(struct vcpu *v, bool blocked);
+void vmx_get_interruptibility(struct vcpu *v, struct vcpu_interruptibility *out);
+void vmx_set_interruptibility(struct vcpu *v, const struct vcpu_interruptibility *in);
 /* After an exit: without virtual NMIs an injected one blocks those of the machine. */
 void vmx_unblock_host_nmis(struct vcpu *v);
 /* v->event goes into the VMCS. */

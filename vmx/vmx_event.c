@@ -104,6 +104,27 @@ bool vmx_nmi_open(struct vcpu *v)
 	return !(vmx_interruptibility() & INTERRUPTIBILITY_SHADOW) && !vmx_nmi_blocked(v);
 }
 
+/* ---- all of it, for a snapshot -------------------------------------------------- */
+
+void vmx_get_interruptibility(struct vcpu *v, struct vcpu_interruptibility *out)
+{
+	uint32_t val = vmx_interruptibility();
+
+	out->pending_debug = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+	out->sti = val & INTERRUPTIBILITY_STI;
+	out->mov_ss = val & INTERRUPTIBILITY_MOV_SS;
+	out->nmi = vmx_nmi_blocked(v);
+}
+
+void vmx_set_interruptibility(struct vcpu *v, const struct vcpu_interruptibility *in)
+{
+	vmcs_write32(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, in->pending_debug);
+	vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY,
+		     (in->sti ? INTERRUPTIBILITY_STI : 0) | (in->mov_ss ? INTERRUPTIBILITY_MOV_SS : 0));
+	vmx_set_nmi_blocked(v, in->nmi);
+}
+
 /* ---- injection --------------------------------------------------------------- */
 
 /* SDM vol. 3, "VM-Entry Interruption-Information Field": its types. */

@@ -70,7 +70,7 @@ static void find_fpu(void)
 	write_cr4(read_cr4() | X86_CR4_OSFXSR);
 	cpuid(1, 0, &r);
 	vmx_cpu.has_xsave = r.ecx & CPUID1_ECX_XSAVE;
-	vmx_cpu.fpu_size = FXSAVE_SIZE;
+	vmx_backend.fpu_size = FXSAVE_SIZE;
 	if (!vmx_cpu.has_xsave)
 		return;
 	write_cr4(read_cr4() | X86_CR4_OSXSAVE);
@@ -78,7 +78,7 @@ static void find_fpu(void)
 	/* No more than a guest can have: it sizes the area and the time. */
 	vmx_cpu.xcr0_full = (r.eax | (uint64_t)r.edx << 32) &
 			    (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
-	vmx_cpu.fpu_size = r.ecx;
+	vmx_backend.fpu_size = cpuid_xsave_size(cpuid, vmx_cpu.xcr0_full);
 	cpu_xsetbv(vmx_cpu.xcr0_full);
 	vmx_backend.hide_xsavec = cpuid_xsavec_contradicts(cpuid, vmx_cpu.xcr0_full);
 	if (vmx_backend.hide_xsavec)

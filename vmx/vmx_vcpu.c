@@ -291,6 +291,38 @@ static void vmx_tsc_offset_changed(struct vcpu *v)
 		v->tsc_offset = 0;
 }
 
+/* ---- the FPU ------------------------------------------------------------------ */
+
+/* XCR0 is left as it must be for that. */
+static void save_fpu(void *area)
+{
+	if (vmx_cpu.has_xsave) {
+		cpu_xsetbv(vmx_cpu.xcr0_full);
+		cpu_xsave(area);
+	} else {
+		cpu_fxsave(area);
+	}
+}
+
+/* Components in their first state may be left out: they are zero then. */
+static void vmx_get_fpu(struct vcpu *v, void *area)
+{
+	__builtin_memset(area, 0, vmx_backend.fpu_size);
+	save_fpu(area);
+	vmx_xcr0_changed(v);
+}
+
+static void vmx_set_fpu(struct vcpu *v, const void *area)
+{
+	if (vmx_cpu.has_xsave) {
+		cpu_xsetbv(vmx_cpu.xcr0_full);
+		cpu_xrstor(area);
+	} else {
+		cpu_fxrstor(area);
+	}
+	vmx_xcr0_changed(v);
+}
+
 /* ---- load and put ------------------------------------------------------------ */
 
 static void vmx_put(struct vcpu *v)
@@ -307,12 +339,7 @@ static void vmx_put(struct vcpu *v)
 	x->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
 	if (v->cpuid.has_rdtscp)
 		x->tsc_aux = rdmsr(MSR_IA32_TSC_AUX);
-	if (vmx_cpu.has_xsave) {
-		cpu_xsetbv(vmx_cpu.xcr0_full);
-		cpu_xsave(x->fpu);
-	} else {
-		cpu_fxsave(x->fpu);
-	}
+	save_fpu(x->fpu);
 	vmx_cpu.loaded = NULL;
 }
 
@@ -326,13 +353,7 @@ static void load_hardware_state(struct vcpu *v, struct vmx_vcpu *x)
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, x->kernel_gs_base);
 	if (v->cpuid.has_rdtscp)
 		wrmsr(MSR_IA32_TSC_AUX, x->tsc_aux);
-	if (vmx_cpu.has_xsave) {
-		cpu_xsetbv(vmx_cpu.xcr0_full);
-		cpu_xrstor(x->fpu);
-		cpu_xsetbv(v->xcr0);
-	} else {
-		cpu_fxrstor(x->fpu);
-	}
+	vmx_set_fpu(v, x->fpu);
 }
 
 static void vmx_load(struct vcpu *v)
@@ -398,7 +419,7 @@ static void free_pages(struct vmx_vcpu *x)
 {
 	mem_free(x->vmcs, PAGE_SIZE);
 	mem_free(x->msr_bitmap, sizeof(*x->msr_bitmap));
-	mem_free(x->fpu, vmx_cpu.fpu_size);
+	mem_free(x->fpu, vmx_backend.fpu_size);
 	mem_free(x, sizeof(*x));
 }
 
@@ -409,7 +430,7 @@ static int vmx_create(struct vcpu *v)
 	if (!x)
 		return -ENOMEM;
 	x->vmcs = mem_zalloc(PAGE_SIZE);
-	x->fpu = mem_zalloc(vmx_cpu.fpu_size);
+	x->fpu = mem_zalloc(vmx_backend.fpu_size);
 	if (vmx_cpu.caps.has.msr_bitmap)
 		x->msr_bitmap = mem_zalloc(sizeof(*x->msr_bitmap));
 	if (!x->vmcs || !x->fpu || (vmx_cpu.caps.has.msr_bitmap && !x->msr_bitmap)) {
@@ -539,6 +560,8 @@ struct vcpu_backend vmx_backend = {
 	.windows_changed = vmx_windows_changed,
 	.nmi_blocked = vmx_nmi_blocked,
 	.set_nmi_blocked = vmx_set_nmi_blocked,
+	.get_interruptibility = vmx_get_interruptibility,
+	.set_interruptibility = vmx_set_interruptibility,
 	.single_step = vmx_single_step,
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
@@ -550,8 +573,11 @@ struct vcpu_backend vmx_backend = {
 	.set_cr2 = vmx_set_cr2,
 	.get_vector = vmx_get_vector,
 	.set_vector = vmx_set_vector,
+	.get_fpu = vmx_get_fpu,
+	.set_fpu = vmx_set_fpu,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
+	.sync_paging = vmx_sync_cr,
 	.paging_changed = vmx_paging_changed,
 	.debug_regs_changed = vmx_debug_regs_changed,
 	.xcr0_changed = vmx_xcr0_changed,

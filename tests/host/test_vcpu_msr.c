@@ -190,9 +190,9 @@ static void unknown_msrs_fault_and_are_counted(void **state)
 	for (uint32_t i = 0; i < 40; i++)
 		assert_int_equal(msr_read(&f.vcpu, 0x12340000 + i, &val), -EINVAL);
 	refused(0x12340000, 1);
-	assert_int_equal(f.vcpu.msrs.unknown_reads, 40);
-	assert_int_equal(f.vcpu.msrs.unknown_writes, 1);
-	assert_int_equal(f.vcpu.msrs.logged_count, ARRAY_SIZE(f.vcpu.msrs.logged));
+	assert_int_equal(f.vcpu.unknown_msrs.reads, 40);
+	assert_int_equal(f.vcpu.unknown_msrs.writes, 1);
+	assert_int_equal(f.vcpu.unknown_msrs.logged_count, ARRAY_SIZE(f.vcpu.unknown_msrs.logged));
 }
 
 static void read_only_and_empty_ones(void **state)

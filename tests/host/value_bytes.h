@@ -12,14 +12,15 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Takes the holes between members out of a map. gcc knows them (but goes wrong
- * behind an array of structs), clang does not tell. */
+/* Takes the holes between members out of a map, to see whether those that a test
+ * names are all. gcc knows them (but goes wrong behind an array of structs), clang
+ * does not tell. */
 #if __has_builtin(__builtin_clear_padding)
 #define KNOWS_HOLES 1
 #define CLEAR_HOLES(map) __builtin_clear_padding(map)
 #else
 #define KNOWS_HOLES 0
-#define CLEAR_HOLES(map) (void)(map)
+#define CLEAR_HOLES(map) ((void)(map))
 #endif
 
 /* A part of a struct, by name in messages. */

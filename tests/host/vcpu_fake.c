@@ -95,17 +95,19 @@ static uint64_t fake_insn_done(struct vcpu *v)
 	uint64_t held = of(v)->held_debug;
 
 	of(v)->insns_done++;
-	of(v)->shadow = false;
+	of(v)->shadow = of(v)->sti_shadow = false;
 	of(v)->held_debug = 0;
 	return held;
 }
 
+static bool in_shadow(const struct fake_vm *f) { return f->shadow || f->sti_shadow; }
+
 static bool fake_interrupts_open(struct vcpu *v)
 {
-	return v->regs.rflags & X86_EFLAGS_IF && !of(v)->shadow;
+	return v->regs.rflags & X86_EFLAGS_IF && !in_shadow(of(v));
 }
 
-static bool fake_nmi_open(struct vcpu *v) { return !of(v)->nmi_blocked && !of(v)->shadow; }
+static bool fake_nmi_open(struct vcpu *v) { return !of(v)->nmi_blocked && !in_shadow(of(v)); }
 
 static void fake_windows_changed(struct vcpu *v)
 {
@@ -115,6 +117,23 @@ static void fake_windows_changed(struct vcpu *v)
 
 static bool fake_nmi_blocked(struct vcpu *v) { return of(v)->nmi_blocked; }
 static void fake_set_nmi_blocked(struct vcpu *v, bool blocked) { of(v)->nmi_blocked = blocked; }
+
+static void fake_get_interruptibility(struct vcpu *v, struct vcpu_interruptibility *out)
+{
+	out->pending_debug = of(v)->held_debug;
+	out->sti = of(v)->sti_shadow;
+	out->mov_ss = of(v)->shadow;
+	out->nmi = of(v)->nmi_blocked;
+}
+
+static void fake_set_interruptibility(struct vcpu *v, const struct vcpu_interruptibility *in)
+{
+	of(v)->held_debug = in->pending_debug;
+	of(v)->sti_shadow = in->sti;
+	of(v)->shadow = in->mov_ss;
+	of(v)->nmi_blocked = in->nmi;
+}
+
 static void fake_single_step(struct vcpu *v, bool on) { of(v)->step = on; }
 
 static void fake_get_segment(struct vcpu *v, enum segment_register s, struct segment *out)
@@ -146,10 +165,26 @@ static uint64_t *msr_cell(struct fake_vm *f, uint32_t msr)
 
 static uint64_t fake_get_msr(struct vcpu *v, uint32_t msr) { return *msr_cell(of(v), msr); }
 static void fake_set_msr(struct vcpu *v, uint32_t msr, uint64_t val) { *msr_cell(of(v), msr) = val; }
-static void fake_paging_changed(struct vcpu *v) { of(v)->paging_changes++; }
+
+/* TS and DE stand for what the guest owns. */
+static void fake_sync_paging(struct vcpu *v)
+{
+	struct guest_paging *p = &v->mmu.paging;
+
+	p->cr0 = (p->cr0 & ~X86_CR0_TS) | (of(v)->owned_cr0 & X86_CR0_TS);
+	p->cr4 = (p->cr4 & ~X86_CR4_DE) | (of(v)->owned_cr4 & X86_CR4_DE);
+}
+
+static void fake_paging_changed(struct vcpu *v)
+{
+	of(v)->paging_changes++;
+	of(v)->owned_cr0 = v->mmu.paging.cr0;
+	of(v)->owned_cr4 = v->mmu.paging.cr4;
+}
+
 static void fake_debug_regs_changed(struct vcpu *v) { of(v)->debug_changes++; }
 static void fake_xcr0_changed(struct vcpu *v) { of(v)->xcr0_changes++; }
-static void fake_tsc_offset_changed(struct vcpu *v) { }
+static void fake_tsc_offset_changed(struct vcpu *v) { of(v)->tsc_changes++; }
 static uint64_t fake_host_tsc(void) { return 1000; }
 
 static void fake_get_vector(struct vcpu *v, unsigned int number, uint8_t *bytes, unsigned int len)
@@ -162,11 +197,28 @@ static void fake_set_vector(struct vcpu *v, unsigned int number, const uint8_t *
 	memcpy(of(v)->vector[number], bytes, len);
 }
 
+static void fake_get_fpu(struct vcpu *v, void *area)
+{
+	struct fake_vm *f = of(v);
+
+	memcpy(area, f->vector, sizeof(f->vector));
+	memcpy((uint8_t *)area + sizeof(f->vector), f->fpu, sizeof(f->fpu));
+}
+
+static void fake_set_fpu(struct vcpu *v, const void *area)
+{
+	struct fake_vm *f = of(v);
+
+	memcpy(f->vector, area, sizeof(f->vector));
+	memcpy(f->fpu, (const uint8_t *)area + sizeof(f->vector), sizeof(f->fpu));
+}
+
 static bool fake_can_run(struct vcpu *v) { return !of(v)->cannot_run; }
 
 static const struct vcpu_backend fake_backend = {
 	.name = "fake",
 	.has_rdtscp = true,
+	.fpu_size = FAKE_FPU_SIZE,
 	.cpuid = fake_cpuid,
 	.create = fake_create,
 	.destroy = fake_destroy,
@@ -181,6 +233,8 @@ static const struct vcpu_backend fake_backend = {
 	.windows_changed = fake_windows_changed,
 	.nmi_blocked = fake_nmi_blocked,
 	.set_nmi_blocked = fake_set_nmi_blocked,
+	.get_interruptibility = fake_get_interruptibility,
+	.set_interruptibility = fake_set_interruptibility,
 	.single_step = fake_single_step,
 	.get_segment = fake_get_segment,
 	.set_segment = fake_set_segment,
@@ -192,8 +246,11 @@ static const struct vcpu_backend fake_backend = {
 	.set_cr2 = fake_set_cr2,
 	.get_vector = fake_get_vector,
 	.set_vector = fake_set_vector,
+	.get_fpu = fake_get_fpu,
+	.set_fpu = fake_set_fpu,
 	.get_msr = fake_get_msr,
 	.set_msr = fake_set_msr,
+	.sync_paging = fake_sync_paging,
 	.paging_changed = fake_paging_changed,
 	.debug_regs_changed = fake_debug_regs_changed,
 	.xcr0_changed = fake_xcr0_changed,

@@ -15,6 +15,7 @@
 #define FAKE_CODE 0x8000u
 #define FAKE_STACK 0x10000u
 #define FAKE_MAXPHYADDR 39
+#define FAKE_FPU_SIZE (16 * 32 + 64)
 
 struct fake_vm {
 	struct mmu mmu;
@@ -30,12 +31,16 @@ struct fake_vm {
 	unsigned int msrs;
 	unsigned int insn_len;
 	bool shadow; /* an STI or MOV SS shadow */
+	bool sti_shadow; /* the first of them, as a snapshot of another vCPU may have it */
 	uint64_t held_debug; /* traps that wait behind it */
 	bool nmi_blocked;
 	bool window, nmi_window, step;
 	uint8_t vector[16][32];
+	uint8_t fpu[64]; /* all that is no vector register */
+	uint64_t owned_cr0; /* bits of CR0 and CR4 that the guest has changed without an exit */
+	uint64_t owned_cr4;
 	bool cannot_run; /* the segment registers do not suit the hardware */
-	unsigned int loads, paging_changes, insns_done, xcr0_changes, debug_changes;
+	unsigned int loads, paging_changes, insns_done, xcr0_changes, debug_changes, tsc_changes;
 	enum vcpu_action (*run)(struct fake_vm *f);
 	struct vcpu_event entered_with; /* v->event at the last run() */
 };
