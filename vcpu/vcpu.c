@@ -171,6 +171,12 @@ static enum vcpu_action skip_insn(struct vcpu *v)
 	return vcpu_insn_done(v, v->regs.rflags & X86_EFLAGS_TF);
 }
 
+/* The hardware knows nothing of a shadow that an interpreted instruction has left. */
+static bool is_for_interpreter(const struct vcpu *v)
+{
+	return v->interpreting || (v->interrupt_shadow && !v->stepping);
+}
+
 static enum vcpu_action run_natively(struct vcpu *v)
 {
 	enum vcpu_action action;
@@ -191,7 +197,7 @@ enum vcpu_action vcpu_run_once(struct vcpu *v)
 	vcpu_queue_interrupts(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;
-	action = v->interpreting ? vcpu_interpret(v) : run_natively(v);
+	action = is_for_interpreter(v) ? vcpu_interpret(v) : run_natively(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;
 	return v->halted ? VCPU_YIELD : action;

@@ -352,6 +352,44 @@ static void software_interrupts_do_not_trap(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, in_real_mode, gone)
 
+#define BATCH 256
+#define NEW_STACK 0x18
+#define GDT 0x3000
+
+static bool can_run_on_new_stack(struct vcpu *v) { return f.segment[SEG_SS].selector == NEW_STACK; }
+
+/* The last instruction of a batch makes the state one for the hardware, and a
+ * shadow: interrupts must not wait for ever. */
+static void a_shadow_at_the_end_of_a_batch_ends(void **state)
+{
+	static const uint8_t load[] = { 0xB8, NEW_STACK, 0, 0, 0 }, mov_ss[] = { 0x8E, 0xD0 }; /* mov eax, 18h; mov ss, ax */
+	static const uint64_t flat = 0x00CF93000000FFFFull;
+	static struct vcpu_backend backend;
+	uint8_t code[BATCH + 64];
+
+	backend = *f.vcpu.backend;
+	backend.can_run = can_run_on_new_stack;
+	f.vcpu.backend = &backend;
+	fake_protected_mode(&f);
+	f.gdt = (struct descriptor_table){ .base = GDT, .limit = NEW_STACK + 7 };
+	poke(GDT + NEW_STACK, &flat, sizeof(flat));
+	memset(code, 0x90, sizeof(code));
+	memcpy(code, load, sizeof(load));
+	memcpy(code + sizeof(load) + BATCH - 2, mov_ss, sizeof(mov_ss));
+	fake_code(&f, code, sizeof(code));
+	assert_true(f.vcpu.interpreting);
+
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.interpreted, BATCH);
+	assert_true(!f.vcpu.interpreting && f.vcpu.interrupt_shadow);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_RESUME);
+	assert_int_equal(f.vcpu.interpreted, BATCH + 1);
+	assert_false(f.vcpu.interrupt_shadow);
+	assert_int_equal(native_runs, 0);
+	assert_int_equal(vcpu_run_once(&f.vcpu), VCPU_STOP);
+	assert_int_equal(native_runs, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +411,7 @@ int main(void)
 		TEST(each_iteration_traps),
 		TEST(nothing_traps_behind_a_load_of_ss),
 		TEST(software_interrupts_do_not_trap),
+		TEST(a_shadow_at_the_end_of_a_batch_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
