@@ -369,8 +369,10 @@ static void vmx_load(struct vcpu *v)
 		vmcs_note_failure(VMCS_LINK_POINTER, true);
 	load_hardware_state(v, x);
 	vmx_debug_regs_changed(v);
-	if (!vmx_cpu.caps.has.efer_load)
+	if (!vmx_cpu.caps.has.efer_load) {
+		vmx_sync_cr(v);
 		vmx_paging_changed(v);
+	}
 }
 
 /* ---- create and destroy -------------------------------------------------------- */
