@@ -303,9 +303,11 @@ int platform_msr_read(struct platform *p, unsigned int cpu, uint32_t msr, uint64
 int platform_msr_write(struct platform *p, unsigned int cpu, uint32_t msr, uint64_t val)
 {
 	struct access a = access_begin(p);
-	bool is_time = msr == MSR_IA32_TSC_DEADLINE;
-	int err = lapic_msr_write(&p->lapic[cpu], msr, p->access_now, is_time ? deadline_from_host(p, val) : val);
+	int err;
 
+	if (msr == MSR_IA32_TSC_DEADLINE)
+		val = deadline_from_host(p, val);
+	err = lapic_msr_write(&p->lapic[cpu], msr, p->access_now, val);
 	access_end(p, a);
 	return err;
 }

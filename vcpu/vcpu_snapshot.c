@@ -46,7 +46,10 @@ static void save_tables(struct vcpu *v, struct vcpu_snapshot *s)
 	s->idt.limit = idt.limit;
 }
 
-static bool has_msr(const struct vcpu *v, uint32_t msr) { return msr != MSR_IA32_TSC_AUX || v->cpuid.has_rdtscp; }
+static bool has_msr(const struct vcpu *v, uint32_t msr)
+{
+	return msr != MSR_IA32_TSC_AUX || v->cpuid.has_rdtscp;
+}
 
 static void save_msrs(struct vcpu *v, struct vcpu_snapshot *s)
 {

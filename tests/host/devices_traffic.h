@@ -69,8 +69,8 @@ static inline uint64_t random_value(void)
 	}
 }
 
-/* Ports, memory, MSRs, priority, typing. @deadline: for the APIC timer, if that is written. What the guest is told;
- * deadlines from now on. */
+/* Ports, memory, MSRs, priority, typing. @deadline: for the APIC timer, if that
+ * is written. What the guest is told; deadlines from now on. */
 static inline uint64_t hostile_access(struct fixture *f, uint64_t deadline)
 {
 	static const unsigned int odd[] = { 1, 2, 4, 8, 3, 0, 16 };
@@ -92,7 +92,8 @@ static inline uint64_t hostile_access(struct fixture *f, uint64_t deadline)
 		platform_mmio_write(&f->p, 0, random_address(), len, random_value());
 		return 0;
 	case 8:
-		if (platform_msr_write(&f->p, 0, msr, msr == MSR_IA32_TSC_DEADLINE ? deadline : random_value()))
+		val64 = msr == MSR_IA32_TSC_DEADLINE ? deadline : random_value();
+		if (platform_msr_write(&f->p, 0, msr, val64))
 			return UINT64_MAX;
 		if (platform_msr_read(&f->p, 0, msr, &val64))
 			return UINT64_MAX;

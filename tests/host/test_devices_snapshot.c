@@ -29,6 +29,11 @@ static struct platform_snapshot saved_now(struct fixture *f)
 	return s;
 }
 
+static void set_deadline(struct fixture *f, uint64_t deadline)
+{
+	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, deadline), 0);
+}
+
 static void restore_now(struct fixture *f, const struct platform_snapshot *s)
 {
 	assert_int_equal(platform_restore(&f->p, f->now, s), 0);
@@ -38,7 +43,7 @@ static void restore_now(struct fixture *f, const struct platform_snapshot *s)
 
 /* What it is told by one step, times from now on. */
 struct told {
-	uint64_t answer, deadline;
+	uint64_t answer, deadline, timer;
 	unsigned int kicks, stops;
 	size_t shown;
 	char last;
@@ -75,10 +80,10 @@ static void start_something(struct fixture *f)
 		break;
 	case 4: /* by TSC deadline */
 		apic_write(f, 0x320, 0x400EE);
-		assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, f->now + rnd() % TSC_HZ), 0);
+		set_deadline(f, f->now + rnd() % TSC_HZ);
 		break;
 	case 5:
-		ioapic_route(f, (unsigned int)(rnd() % 16), (uint32_t)((0x40 + rnd() % 64) | (rnd() & 1) << 15));
+		ioapic_route(f, (unsigned int)(rnd() % 16), (uint32_t)(0x40 | rnd() % 64 | (rnd() & 1) << 15));
 		break;
 	case 6:
 		ioapic_route(f, 2, rnd() & 1 ? 0x400 : 0x10000); /* the PIT as an NMI */
@@ -138,18 +143,26 @@ static uint64_t guest_step(struct fixture *f)
 	}
 }
 
+/* What is due is due, whatever it says; never is never. */
+static uint64_t from_now(const struct fixture *f, uint64_t deadline)
+{
+	if (deadline == PLATFORM_NEVER)
+		return deadline;
+	return deadline > f->now ? deadline - f->now : 0;
+}
+
 /* A deadline that reads back is a time of the clock. */
 static struct told guest_told(struct fixture *f)
 {
-	uint64_t next, timer;
 	struct told t = { 0 };
+	uint64_t timer;
 
 	f->kicks = f->stops = 0;
 	f->out_len = 0;
 	t.answer = guest_step(f);
-	next = platform_next_deadline(&f->p);
+	t.deadline = from_now(f, platform_next_deadline(&f->p));
 	assert_int_equal(platform_msr_read(&f->p, 0, MSR_IA32_TSC_DEADLINE, &timer), 0);
-	t.deadline = (next == PLATFORM_NEVER ? next : next - f->now) ^ (timer ? (timer - f->now) << 1 : 0);
+	t.timer = timer ? from_now(f, timer) : 0;
 	t.kicks = f->kicks;
 	t.stops = f->stops;
 	t.shown = f->out_len;
@@ -180,9 +193,9 @@ static void record(struct fixture *f, uint64_t random)
 
 static bool same(const struct told *a, const struct told *b)
 {
-	return a->answer == b->answer && a->deadline == b->deadline && a->kicks == b->kicks && a->stops == b->stops &&
-	       a->shown == b->shown && a->last == b->last && a->interrupt == b->interrupt &&
-	       a->nmi_possible == b->nmi_possible;
+	return a->answer == b->answer && a->deadline == b->deadline && a->timer == b->timer &&
+	       a->kicks == b->kicks && a->stops == b->stops && a->shown == b->shown && a->last == b->last &&
+	       a->interrupt == b->interrupt && a->nmi_possible == b->nmi_possible;
 }
 
 static void replay(struct fixture *f, uint64_t random, const char *where, unsigned long seed)
@@ -244,11 +257,12 @@ static void the_same_guest_is_told_the_same(void **state)
 
 	for (unsigned long i = 0; i < worlds; i++)
 		one_world(seed + i);
-	printf("interrupts %lu, NMIs %lu, deadlines met %lu, clocks behind %lu, characters %lu\n", seen.interrupts,
-	       seen.nmis, seen.timers, seen.ahead, seen.shown);
-	if (worlds >= WORLDS_DEFAULT)
-		assert_true(seen.interrupts > 1000 && seen.nmis > 1000 && seen.timers > 1000 && seen.ahead > 10 &&
-			    seen.shown > 1000);
+	printf("interrupts %lu, NMIs %lu, deadlines met %lu, clocks behind %lu, characters %lu\n",
+	       seen.interrupts, seen.nmis, seen.timers, seen.ahead, seen.shown);
+	if (worlds < WORLDS_DEFAULT)
+		return;
+	assert_true(seen.interrupts > 1000 && seen.nmis > 1000 && seen.timers > 1000);
+	assert_true(seen.ahead > 10 && seen.shown > 1000);
 }
 
 /* ---- every member comes back ---- */
@@ -261,8 +275,8 @@ static const struct part not_state[] = {
 	OF_HOST(uart.put), OF_HOST(uart.put_ctx), OF_HOST(uart.refused),
 	OF_HOST(uart.irq.changed), OF_HOST(uart.irq.ctx), OF_HOST(pic.out.changed), OF_HOST(pic.out.ctx),
 	OF_HOST(pit.irq.changed), OF_HOST(pit.irq.ctx), OF_HOST(rtc.irq.changed), OF_HOST(rtc.irq.ctx),
-	OF_HOST(pm.irq.changed), OF_HOST(pm.irq.ctx), OF_HOST(i8042.keyboard.changed), OF_HOST(i8042.keyboard.ctx),
-	OF_HOST(i8042.aux.changed), OF_HOST(i8042.aux.ctx), OF_HOST(ioapic.send), OF_HOST(ioapic.ctx),
+	OF_HOST(pm.irq.changed), OF_HOST(pm.irq.ctx),
+	OF_HOST(i8042.keyboard.changed), OF_HOST(i8042.keyboard.ctx), OF_HOST(i8042.aux.changed), OF_HOST(i8042.aux.ctx), OF_HOST(ioapic.send), OF_HOST(ioapic.ctx),
 	OF_HOST(lapic[0].bus),
 	HOLE(struct platform, dma, i8042), HOLE(struct platform, vga, ioapic),
 	HOLE(struct platform, pci_address, access_now),
@@ -289,15 +303,13 @@ static void every_member_comes_back(void **state)
 	if (at < sizeof(before))
 		fail_msg("byte %zu of struct platform does not come back", at);
 
-	memset(map, 0xFF, sizeof(*map));
 	for (size_t i = 0; i < ARRAY_SIZE(not_state); i++) {
 		const struct part *p = &not_state[i];
 
 		if (p->offset == offsetof(struct platform, clock_offset) ||
 		    p->offset == offsetof(struct platform, uart.refused))
 			continue;
-		at = first_difference((char *)&f->p + p->offset, (char *)&live + p->offset, (char *)map + p->offset, p->size);
-		if (at < p->size)
+		if (memcmp((char *)&f->p + p->offset, (char *)&live + p->offset, p->size))
 			fail_msg("%s is not left alone", p->name);
 	}
 	free(map);
@@ -358,7 +370,7 @@ static void no_time_passes_for_the_guest(void **state)
 
 	f->now = 7 * TSC_HZ;
 	apic_write(f, 0x320, 0x400EF);
-	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, f->now + 500), 0);
+	set_deadline(f, f->now + 500);
 	pm = inl(f, 0x608);
 	s = saved_now(f);
 
@@ -435,21 +447,21 @@ static void deadlines_far_away_stay_there(void **state)
 
 	apic_write(f, 0x320, 0x400EF);
 	f->now = 1000;
-	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, UINT64_MAX - 5000), 0);
+	set_deadline(f, UINT64_MAX - 5000);
 	s = saved_now(f);
 	f->now = 1000000;
 	restore_now(f, &s);
 	assert_int_equal(platform_next_deadline(&f->p), PLATFORM_NEVER);
-	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, 5), 0); /* past */
+	set_deadline(f, 5); /* past */
 	assert_int_equal(take(f), 0xEF);
 
 	f->now = 10; /* a host that has just started: our clock is ahead */
 	restore_now(f, &s);
 	assert_int_equal(platform_next_deadline(&f->p), UINT64_MAX - 5990);
-	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, UINT64_MAX - 1), 0);
+	set_deadline(f, UINT64_MAX - 1);
 	assert_int_equal(platform_next_deadline(&f->p), PLATFORM_NEVER);
 	assert_false(platform_interrupt_pending(&f->p, 0));
-	assert_int_equal(platform_msr_write(&f->p, 0, MSR_IA32_TSC_DEADLINE, 20), 0);
+	set_deadline(f, 20);
 	assert_int_equal(platform_next_deadline(&f->p), 20);
 	f->now = 20;
 	assert_int_equal(platform_msr_read(&f->p, 0, MSR_IA32_TSC_DEADLINE, &timer), 0);

@@ -362,7 +362,8 @@ static bool can_run_on_new_stack(struct vcpu *v) { return f.segment[SEG_SS].sele
  * shadow: interrupts must not wait for ever. */
 static void a_shadow_at_the_end_of_a_batch_ends(void **state)
 {
-	static const uint8_t load[] = { 0xB8, NEW_STACK, 0, 0, 0 }, mov_ss[] = { 0x8E, 0xD0 }; /* mov eax, 18h; mov ss, ax */
+	static const uint8_t load[] = { 0xB8, NEW_STACK, 0, 0, 0 }; /* mov eax, 18h */
+	static const uint8_t mov_ss[] = { 0x8E, 0xD0 };
 	static const uint64_t flat = 0x00CF93000000FFFFull;
 	static struct vcpu_backend backend;
 	uint8_t code[BATCH + 64];

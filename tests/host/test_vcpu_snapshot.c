@@ -60,8 +60,8 @@ static void restore(const struct vcpu_snapshot *s) { assert_int_equal(vcpu_resto
 
 /* Not the state of the guest, or looked at by itself. */
 static const struct part not_state[] = {
-	OF_VCPU(id), OF_VCPU(name), OF_VCPU(vm), OF_VCPU(backend), OF_VCPU(hw), OF_VCPU(mmu), OF_VCPU(platform),
-	OF_VCPU(cpuid), OF_VCPU(intercept_invlpg), OF_VCPU(tsc_hz),
+	OF_VCPU(id), OF_VCPU(name), OF_VCPU(vm), OF_VCPU(backend), OF_VCPU(hw), OF_VCPU(mmu),
+	OF_VCPU(platform), OF_VCPU(cpuid), OF_VCPU(intercept_invlpg), OF_VCPU(tsc_hz),
 	OF_VCPU(unknown_msrs), OF_VCPU(exits), OF_VCPU(emulated), OF_VCPU(stepped), OF_VCPU(injected_ud),
 	OF_VCPU(interpreted), OF_VCPU(delivered),
 	OF_VCPU(stop), OF_VCPU(stepping), OF_VCPU(step_opcode), OF_VCPU(v86),

@@ -31,7 +31,8 @@ struct part {
 
 #define PART(type, member) { #member, offsetof(type, member), sizeof(((type *)0)->member) }
 #define PART_END(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
-#define HOLE(type, after, before) { "a hole", PART_END(type, after), offsetof(type, before) - PART_END(type, after) }
+#define HOLE(type, after, before)                                                                            \
+	{ "a hole", PART_END(type, after), offsetof(type, before) - PART_END(type, after) }
 
 static inline void map_parts(void *map, uint8_t value, const struct part *parts, size_t count)
 {
