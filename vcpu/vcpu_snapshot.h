@@ -52,7 +52,8 @@ must_check int vcpu_save(struct vcpu *v, uint64_t now, struct vcpu_snapshot *s);
  */
 must_check int vcpu_restore(struct vcpu *v, uint64_t now, const struct vcpu_snapshot *s);
 
-/* One number for all of @s: equal states have equal ones, on every machine. */
+/* One number for all of @s. Equal states have equal ones; but for a component of
+ * the FPU that is in its first state, which a CPU may count as in use or not. */
 uint64_t vcpu_state_hash(const struct vcpu_snapshot *s);
 
 #endif
