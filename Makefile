@@ -13,7 +13,7 @@ FOLDERS := boot kernel vmx vcpu devices emulate mm pagetrack lib
 PURE_FOLDERS := vcpu devices emulate mm pagetrack lib
 PURE_FILES := boot/boot_info.c boot/acpi_tables.c vmx/vmx_caps.c vmx/vmx_check.c vmx/msr_bitmap.c \
 	kernel/words.c kernel/options.c kernel/vm_config.c kernel/guest_entry.c kernel/load_linux.c kernel/load_multiboot.c \
-	kernel/load_disk.c
+	kernel/load_disk.c kernel/guest_calls.c kernel/guest_events.c kernel/vm_track.c kernel/vm_guard.c
 PURE_SRC := $(foreach f,$(PURE_FOLDERS),$(wildcard $(f)/*.c)) $(wildcard $(PURE_FILES))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -167,7 +167,7 @@ dev-deps:
 test-build:
 	@$(AGAIN) HOST_CC=gcc host-tests
 	@$(AGAIN) HOST_CC=clang host-tests
-	@$(AGAIN) image guests-linux
+	@$(AGAIN) image bench guests-linux
 	@$(AGAIN) -f tests/guest/Makefile
 
 .PHONY: host-tests
@@ -185,6 +185,7 @@ test-all: dev-deps
 test-host: test-deps
 	@$(AGAIN) HOST_CC=gcc host-tests
 	@$(AGAIN) HOST_CC=clang host-tests
+	@$(AGAIN) bench
 	@/usr/bin/python3 tests/run.py --host $(TESTS)
 
 # ---- the random tests, for longer ----------------------------------------------
@@ -192,9 +193,29 @@ STEPS ?= 10000000
 SEED ?= 1
 .PHONY: random
 random: test-deps
-	@$(AGAIN) $(H)/test_mm_random $(H)/test_pagetrack_random
+	@$(AGAIN) $(H)/test_mm_random $(H)/test_pagetrack_random $(H)/test_pagetrack_trackers_random
 	SPOOR_STEPS=$(STEPS) SPOOR_SEED=$(SEED) $(H)/test_mm_random
 	SPOOR_OPS=$(STEPS) SPOOR_SEED=$(SEED) $(H)/test_pagetrack_random
+	SPOOR_OPS=$(STEPS) SPOOR_SEED=$(SEED) $(H)/test_pagetrack_trackers_random
+
+# ---- what tracking costs: instructions of the image's own object files, counted by valgrind ----
+BENCH := $(B)/bench/tracking
+BENCH_OBJ := $(patsubst %.c,$(B)/bench/%.o,$(wildcard tests/bench/*.c)) \
+	$(patsubst %.c,$(B)/image/%.o,$(foreach f,pagetrack mm lib,$(wildcard $(f)/*.c)) kernel/string.c)
+.PHONY: bench tracking-costs
+
+$(B)/bench/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"; gcc $(COMMON) -O2 -fno-pie -c -o $@ $<
+
+$(BENCH): $(BENCH_OBJ)
+	@echo "  LD    $@"; gcc -no-pie -o $@ $^
+
+bench: $(BENCH)
+
+tracking-costs: dev-deps
+	@$(AGAIN) bench
+	@/usr/bin/python3 tools/tracking-costs
 
 # ---- mutation: every fault of tests/mutations.txt must be noticed by a host test ----
 .PHONY: mutate
@@ -234,7 +255,7 @@ fuzz: dev-deps
 	@[ "$(origin FUZZ)" != file ] || $(AGAIN) random
 
 # ---- checks -------------------------------------------------------------------
-SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/fuzz tests/guest tests/guest/rt guests,$(wildcard $(f)/*.c) $(wildcard $(f)/*.h))
+SOURCES := $(foreach f,$(FOLDERS) debug tests/host tests/bench tests/fuzz tests/guest tests/guest/rt guests,$(wildcard $(f)/*.c) $(wildcard $(f)/*.h))
 .PHONY: lint format format-check check-layers check-headers coverage
 
 check-layers:

@@ -150,6 +150,11 @@ static enum emul_status fetch_and_decode(struct exec *x)
 		result = decode_insn(&x->insn, x->ctx->mode, x->ctx->insn, have);
 	}
 	x->ctx->insn_len = x->insn.len;
+	if (x->ctx->ops->fetched) {
+		status = x->ctx->ops->fetched(x->ctx);
+		if (status != EMUL_DONE || x->ctx->skip_insn)
+			return status;
+	}
 	if (result == DECODE_INVALID)
 		return raise_fault(x, EXC_UD);
 	return result == DECODE_OK ? EMUL_DONE : EMUL_UNKNOWN;
@@ -196,6 +201,7 @@ static enum emul_status may_be_executed(struct exec *x)
 static void clear_outputs(struct emul_ctxt *ctx)
 {
 	ctx->insn_len = 0;
+	ctx->skip_insn = false;
 	ctx->rep_unfinished = false;
 	ctx->halted = false;
 	ctx->interrupt_shadow = false;
@@ -218,9 +224,9 @@ enum emul_status emul_step(struct emul_ctxt *ctx)
 	if (status != EMUL_DONE)
 		return status;
 	x.next_rip = rip_after(&x);
-	if (x.insn.is_system)
+	if (x.insn.is_system && !ctx->skip_insn)
 		status = may_be_executed(&x);
-	if (status == EMUL_DONE)
+	if (status == EMUL_DONE && !ctx->skip_insn)
 		status = handlers[x.insn.op](&x);
 	if (status == EMUL_DONE)
 		commit(&x);

@@ -21,8 +21,8 @@
 /* REP iterations done in one call before interrupts get a chance: the call
  * then returns EMUL_DONE with rip still at the instruction. */
 #define EMUL_REP_MAX 512
-/* Bytes of one access to memory. */
-#define EMUL_ACCESS_MAX 64
+/* Bytes of one access to memory: ENTER with 31 frames in 64-bit mode. */
+#define EMUL_ACCESS_MAX 256
 
 enum emul_status {
 	EMUL_DONE,      /* registers are updated */
@@ -55,6 +55,10 @@ struct emul_ops {
 	 * be had (at least 1 with EMUL_DONE). */
 	enum emul_status (*fetch)(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len,
 				  unsigned int *got);
+	/* The instruction was fetched and decoded (ctx->insn, insn_len; 0: its length is
+	 * not known), and is about to be executed, or to turn out invalid or unknown. May set
+	 * ctx->skip_insn. NULL: nobody wants to know. */
+	enum emul_status (*fetched)(struct emul_ctxt *ctx);
 	enum emul_status (*read)(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len);
 	enum emul_status (*write)(struct emul_ctxt *ctx, gva_t addr, const void *src, unsigned int len);
 	/* Atomic: if memory holds *expected, store *desired and *done is true;
@@ -126,12 +130,14 @@ struct emul_ctxt {
 	uint64_t cr4; /* guest's, for UMIP and the like */
 	uint64_t xcr0; /* guest's, for XGETBV and AVX; counts with CR4.OSXSAVE only */
 	uint8_t iopl_ok; /* port access was already checked by the caller */
-	bool one_iteration; /* of a repeated instruction in one call; with TF it is so anyway */
+	bool one_iteration; /* of a repeated instruction in one call, or no further one if an op sets it; with TF
+			     * it is so anyway */
 	struct cpu_regs regs; /* in and out */
 	struct emul_exception exception;
 	/* Out: */
 	uint8_t insn[EMUL_INSN_MAX];
 	uint8_t insn_len; /* decoded length, 0 when not even that is known */
+	bool skip_insn;      /* by op fetched: EMUL_DONE with nothing but rip moved */
 	bool rep_unfinished; /* EMUL_DONE with rip still at the instruction */
 	bool halted;           /* HLT was executed */
 	bool interrupt_shadow; /* STI that set IF, MOV SS or POP SS: none before the next instruction */

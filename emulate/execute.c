@@ -174,16 +174,36 @@ static void pair_unpack(struct exec *x, const uint8_t *bytes)
 	reg_write(x, GPR_RDX, half, high);
 }
 
-/* cmpxchg8b, cmpxchg16b: always carried out as if locked. Where memory does
- * not match, the processor writes back what it read, so that a page without
- * write access faults; the probe does the same. */
+/* Stores @desired where memory matches @wanted. Where it does not, the processor
+ * writes back what it read: so it is here, and whoever watches writes sees one.
+ * @seen: what was read, and then what memory held. */
+static enum emul_status exchange_pair(struct exec *x, gva_t addr, uint8_t *seen, const uint8_t *wanted,
+				      const uint8_t *desired, bool *matches)
+{
+	unsigned int len = x->insn.mem_size;
+	enum emul_status status = EMUL_DONE;
+
+	for (unsigned int i = 0; status == EMUL_DONE && i < LOCK_TRIES; i++) {
+		bool done = false;
+		uint8_t put[16];
+
+		*matches = memcmp(seen, wanted, len) == 0;
+		memcpy(put, *matches ? desired : seen, len);
+		status = x->ctx->ops->cmpxchg(x->ctx, addr, seen, put, len, &done);
+		if (status == EMUL_DONE && done)
+			return EMUL_DONE;
+	}
+	return status == EMUL_DONE ? EMUL_UNKNOWN : status;
+}
+
+/* cmpxchg8b, cmpxchg16b: always carried out as if locked. */
 enum emul_status exec_cmpxchg_pair(struct exec *x)
 {
 	const struct emul_ops *ops = x->ctx->ops;
 	unsigned int len = x->insn.mem_size;
-	uint8_t expected[16], desired[16];
+	uint8_t wanted[16], desired[16], seen[16];
 	enum emul_status status;
-	bool done = false;
+	bool matches = false;
 	gva_t addr;
 
 	status = linear_operand(x, len, len, ACCESS_WRITE, &addr);
@@ -194,16 +214,18 @@ enum emul_status exec_cmpxchg_pair(struct exec *x)
 	status = ops->probe_write(x->ctx, addr, len);
 	if (status != EMUL_DONE)
 		return status;
-	pair_pack(x, GPR_RDX, GPR_RAX, expected);
+	pair_pack(x, GPR_RDX, GPR_RAX, wanted);
 	pair_pack(x, GPR_RCX, GPR_RBX, desired);
-	status = ops->cmpxchg(x->ctx, addr, expected, desired, len, &done);
+	status = ops->read(x->ctx, addr, seen, len);
+	if (status == EMUL_DONE)
+		status = exchange_pair(x, addr, seen, wanted, desired, &matches);
 	if (status != EMUL_DONE)
 		return status;
 	x->regs.rflags &= ~(uint64_t)X86_EFLAGS_ZF;
-	if (done)
+	if (matches)
 		x->regs.rflags |= X86_EFLAGS_ZF;
 	else
-		pair_unpack(x, expected);
+		pair_unpack(x, seen);
 	return EMUL_DONE;
 }
 

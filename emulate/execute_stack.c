@@ -11,8 +11,6 @@
 #include "emulate/segment.h"
 
 #define RFLAGS_NOT_PUSHED (X86_EFLAGS_RF | X86_EFLAGS_VM)
-/* Deep nesting of enter is pushed in pieces of so many bytes. */
-#define PUSH_MAX 32u
 
 unsigned int rsp_width(struct exec *x)
 {
@@ -280,23 +278,15 @@ static enum emul_status read_display(struct exec *x, uint8_t *bytes, unsigned in
 	return status;
 }
 
-/* Longer than one write can be: everything is probed before any of it is written. */
+/* CPUs push one item after the other: CR2 is that of the first which cannot be. */
 static enum emul_status push_frame(struct exec *x, const uint8_t *bytes, unsigned int len, unsigned int width)
 {
 	unsigned int size = x->insn.op_size;
 	enum emul_status status = EMUL_DONE;
 
-	if (len <= PUSH_MAX)
-		return rsp_push(x, bytes, len, size);
 	for (unsigned int at = size; at <= len && status == EMUL_DONE; at += size)
 		status = probe_at(x, (x->regs.gpr[GPR_RSP] - at) & size_mask(width), size, size);
-	while (len && status == EMUL_DONE) {
-		unsigned int piece = len < PUSH_MAX ? len : PUSH_MAX;
-
-		len -= piece;
-		status = rsp_push(x, bytes + len, piece, size);
-	}
-	return status;
+	return status == EMUL_DONE ? rsp_push(x, bytes, len, size) : status;
 }
 
 /* rBP, the outer frame pointers, and the new frame pointer, downwards. In

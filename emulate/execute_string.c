@@ -235,12 +235,11 @@ static enum emul_status repeat(struct exec *x)
 {
 	/* With TF there is a trap after every iteration. */
 	bool traced = x->regs.rflags & X86_EFLAGS_TF;
-	unsigned int budget = traced || x->ctx->one_iteration ? 1 : EMUL_REP_MAX;
 	bool more = true;
 
 	if (addr_reg(x, GPR_RCX) == 0)
 		return EMUL_DONE;
-	for (unsigned int i = 0; i < budget && more; i++) {
+	for (unsigned int i = 0; i < EMUL_REP_MAX && more; i++) {
 		enum emul_status status = counted_iteration(x, &more);
 
 		if (status == EMUL_UNKNOWN && i > 0)
@@ -248,6 +247,8 @@ static enum emul_status repeat(struct exec *x)
 		if (status != EMUL_DONE)
 			return status;
 		x->ctx->regs = x->regs;
+		if (traced || x->ctx->one_iteration)
+			break;
 	}
 	x->ctx->rep_unfinished = more;
 	return EMUL_DONE;

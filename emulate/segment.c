@@ -345,13 +345,14 @@ static enum emul_status stack_write(struct emul_ctxt *ctx, const struct stack *s
 	return ctx->system->write(ctx, addr, bytes, len);
 }
 
+_Static_assert(STACK_ITEMS_MAX * 4 <= EMUL_ACCESS_MAX, "a frame is one access");
+
 /* Bytes of the @len at @offset that one access reaches: up to the end of the
  * stack, where it goes on at its start. */
 static unsigned int run_length(const struct stack *s, uint32_t offset, unsigned int len)
 {
 	uint64_t left = (uint64_t)stack_mask(s) + 1 - offset;
 
-	len = len < EMUL_ACCESS_MAX ? len : EMUL_ACCESS_MAX;
 	return left < len ? (unsigned int)left : len;
 }
 

@@ -77,15 +77,7 @@ static gva_t tss_address(const struct tss *t, unsigned int at) { return gva((uin
 
 static enum emul_status tss_read(struct emul_ctxt *ctx, struct tss *t, unsigned int from, unsigned int end)
 {
-	enum emul_status status = EMUL_DONE;
-
-	while (from < end && status == EMUL_DONE) {
-		unsigned int n = end - from < EMUL_ACCESS_MAX ? end - from : EMUL_ACCESS_MAX;
-
-		status = ctx->system->read(ctx, tss_address(t, from), t->image + from, n);
-		from += n;
-	}
-	return status;
+	return ctx->system->read(ctx, tss_address(t, from), t->image + from, end - from);
 }
 
 /* ---- up to the commit point ------------------------------------------------------- */

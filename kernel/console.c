@@ -97,6 +97,12 @@ static bool type(uint8_t c)
 	return front == NOBODY || platform_console_input(&lines[front].vm->platform, c) == 0;
 }
 
+static void snapshot(enum vm_snapshot_request what)
+{
+	if (front != NOBODY)
+		vm_snapshot_ask(lines[front].vm, what);
+}
+
 static enum console_request command(uint8_t c)
 {
 	switch (c) {
@@ -111,8 +117,23 @@ static enum console_request command(uint8_t c)
 	case 'a':
 		held = ESCAPE;
 		break;
+	case 'f':
+		if (front != NOBODY)
+			vm_guard_freeze_later(&lines[front].vm->guard);
+		break;
+	case 's':
+		snapshot(VM_SNAPSHOT_TAKE);
+		break;
+	case 'r':
+		snapshot(VM_SNAPSHOT_RESTORE);
+		break;
+	case 'R':
+		snapshot(VM_SNAPSHOT_RESTORE_AND_LOOK);
+		break;
 	default:
+		log_info("Ctrl-A f: freeze what freeze-later= names");
 		log_info("Ctrl-A x: end all VMs and power off; n: next VM; a: a plain Ctrl-A");
+		log_info("Ctrl-A s: snapshot of this VM; r: back to it; R: the same, and hash all memory");
 	}
 	return CONSOLE_NOTHING;
 }

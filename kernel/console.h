@@ -6,6 +6,8 @@
  *
  *   Ctrl-A x   end all VMs and power off      Ctrl-A n   next VM to the front
  *   Ctrl-A h   help                           Ctrl-A a   a plain Ctrl-A
+ *   Ctrl-A s   snapshot of the VM in front    Ctrl-A r   back to it, as often as one likes
+ *                                             Ctrl-A R   the same, and hash all of its memory
  */
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H

@@ -76,18 +76,18 @@ static int write_image(struct guest_mem *m, const struct vm_config *vm, uint64_t
 {
 	static const uint8_t zeros[DISK_SECTOR];
 	uint64_t rest = sectors(vm) * DISK_SECTOR - vm->kernel.size;
-	int err = guest_write(m, gpa(base), vm->kernel.data, vm->kernel.size, WRITER_LOADER);
+	int err = guest_write(m, gpa(base), vm->kernel.data, vm->kernel.size, BY(LOADER));
 
 	if (!err && rest)
-		err = guest_write(m, gpa(base + vm->kernel.size), zeros, rest, WRITER_LOADER);
+		err = guest_write(m, gpa(base + vm->kernel.size), zeros, rest, BY(LOADER));
 	return err;
 }
 
 static int write_firmware(struct guest_mem *m, const struct bios_block *b)
 {
-	int err = guest_write(m, gpa(GUEST_BIOS_BASE), bios_image, sizeof(bios_image), WRITER_LOADER);
+	int err = guest_write(m, gpa(GUEST_BIOS_BASE), bios_image, sizeof(bios_image), BY(LOADER));
 
-	return err ? err : guest_write(m, gpa(GUEST_BIOS_BASE), b, sizeof(*b), WRITER_LOADER);
+	return err ? err : guest_write(m, gpa(GUEST_BIOS_BASE), b, sizeof(*b), BY(LOADER));
 }
 
 int load_disk(struct guest_mem *m, const struct guest_layout *layout, const struct vm_config *vm,

@@ -182,7 +182,7 @@ static int write_boot_params(struct guest_mem *m, const struct guest_layout *l, 
 	if (p->hdr.version >= PROTOCOL_ACPI_RSDP)
 		bp.acpi_rsdp_addr = rsdp.v;
 	fill_e820(&bp, l);
-	return guest_write(m, gpa(BOOT_PARAMS_BASE), &bp, sizeof(bp), WRITER_LOADER);
+	return guest_write(m, gpa(BOOT_PARAMS_BASE), &bp, sizeof(bp), BY(LOADER));
 }
 
 /* One table page at a time: PML4, PDPT, then one directory for each GiB. */
@@ -194,17 +194,17 @@ static int write_page_tables(struct guest_mem *m)
 
 	memset(table, 0, sizeof(table));
 	table[0] = (at.v + PAGE_SIZE) | PTE_P | PTE_RW;
-	err = guest_write(m, at, table, sizeof(table), WRITER_LOADER);
+	err = guest_write(m, at, table, sizeof(table), BY(LOADER));
 	at = gpa_add(at, PAGE_SIZE);
 	for (unsigned int i = 0; i < IDENTITY_DIRECTORIES; i++)
 		table[i] = (at.v + (i + 1) * PAGE_SIZE) | PTE_P | PTE_RW;
 	if (!err)
-		err = guest_write(m, at, table, sizeof(table), WRITER_LOADER);
+		err = guest_write(m, at, table, sizeof(table), BY(LOADER));
 	for (uint64_t i = 0; !err && i < IDENTITY_DIRECTORIES; i++) {
 		at = gpa_add(at, PAGE_SIZE);
 		for (uint64_t j = 0; j < ARRAY_SIZE(table); j++)
 			table[j] = (i * ARRAY_SIZE(table) + j) * LARGE_PAGE | PTE_P | PTE_RW | PTE_PS;
-		err = guest_write(m, at, table, sizeof(table), WRITER_LOADER);
+		err = guest_write(m, at, table, sizeof(table), BY(LOADER));
 	}
 	return err;
 }
@@ -212,12 +212,12 @@ static int write_page_tables(struct guest_mem *m)
 static int write_images(struct guest_mem *m, const struct vm_config *vm, const struct linux_plan *p)
 {
 	int err = guest_write(m, gpa(p->load), (const uint8_t *)vm->kernel.data + p->payload, p->payload_size,
-	                      WRITER_LOADER);
+	                      BY(LOADER));
 
 	if (!err && p->initrd)
-		err = guest_write(m, gpa(p->initrd), vm->initrd.data, vm->initrd.size, WRITER_LOADER);
+		err = guest_write(m, gpa(p->initrd), vm->initrd.data, vm->initrd.size, BY(LOADER));
 	if (!err)
-		err = guest_write(m, gpa(CMDLINE_BASE), vm->kernel.args, p->cmdline_size, WRITER_LOADER);
+		err = guest_write(m, gpa(CMDLINE_BASE), vm->kernel.args, p->cmdline_size, BY(LOADER));
 	return err;
 }
 
@@ -249,7 +249,7 @@ static int write_entry(struct guest_mem *m, const struct linux_plan *p, struct g
 	guest_entry_segments(e, BOOT_CS, BOOT_DS, p->entry_64);
 	guest_entry_gdt(e, gdt);
 	e->gdt = (struct descriptor_table){GDT_BASE, sizeof(gdt) - 1};
-	return guest_write(m, gpa(GDT_BASE), gdt, sizeof(gdt), WRITER_LOADER);
+	return guest_write(m, gpa(GDT_BASE), gdt, sizeof(gdt), BY(LOADER));
 }
 
 int load_linux(struct guest_mem *m, const struct guest_layout *layout, const struct vm_config *vm, gpa_t rsdp,

@@ -361,7 +361,7 @@ static uint32_t put(struct info_writer *w, const void *data, size_t size)
 	uint64_t at = w->at;
 
 	if (!w->err && size)
-		w->err = guest_write(w->m, gpa(at), data, size, WRITER_LOADER);
+		w->err = guest_write(w->m, gpa(at), data, size, BY(LOADER));
 	w->at += size;
 	return (uint32_t)at;
 }
@@ -437,7 +437,7 @@ static int write_zeros(struct guest_mem *m, uint64_t at, uint64_t size)
 	while (!err && size) {
 		uint64_t n = size < sizeof(zeros) ? size : sizeof(zeros);
 
-		err = guest_write(m, gpa(at), zeros, n, WRITER_LOADER);
+		err = guest_write(m, gpa(at), zeros, n, BY(LOADER));
 		at += n;
 		size -= n;
 	}
@@ -453,14 +453,14 @@ static int write_images(struct guest_mem *m, const struct vm_config *vm, const s
 		const struct piece *k = &p->piece[i];
 
 		if (k->file_size)
-			err = guest_write(m, gpa(k->base), image + k->offset, k->file_size, WRITER_LOADER);
+			err = guest_write(m, gpa(k->base), image + k->offset, k->file_size, BY(LOADER));
 		if (!err)
 			err = write_zeros(m, k->base + k->file_size, k->mem_size - k->file_size);
 	}
 	for (unsigned int i = 0; !err && i < vm->module_count; i++)
 		if (vm->modules[i].size)
 			err = guest_write(m, gpa(p->module[i]), vm->modules[i].data, vm->modules[i].size,
-			                  WRITER_LOADER);
+			                  BY(LOADER));
 	return err;
 }
 

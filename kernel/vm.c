@@ -110,7 +110,7 @@ static int put_image(struct vm *vm, const struct platform_config *pc, const stru
 	size_t max = image->base + image->max > GUEST_BIOS_BASE ? GUEST_BIOS_BASE - image->base : image->max;
 	void *buf = mem_zalloc(max);
 	int n = buf ? image->make(pc, buf, max) : -ENOMEM;
-	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(image->base), buf, (size_t)n, WRITER_LOADER);
+	int err = n < 0 ? n : guest_write(&vm->mmu.mem, gpa(image->base), buf, (size_t)n, BY(LOADER));
 
 	mem_free(buf, max);
 	return err;
@@ -134,6 +134,18 @@ static int init_platform(struct vm *vm, const struct guest_layout *l)
 	return err ? err : platform_init(&vm->platform, &pc);
 }
 
+static int init_calls(struct vm *vm)
+{
+	const struct guest_calls_config gc = {
+		.allowed = vm->config->calls,
+		.ranges = vm->config->watches,
+		.mem = &vm->mmu.mem,
+		.tsc_offset = &vm->vcpu.tsc_offset,
+	};
+
+	return guest_calls_init(&vm->calls, &gc);
+}
+
 static int init_vcpu(struct vm *vm)
 {
 	const struct vcpu_config vc = {
@@ -143,6 +155,9 @@ static int init_vcpu(struct vm *vm)
 		.mmu = &vm->mmu,
 		.platform = &vm->platform,
 		.tsc_hz = clock_tsc_hz(),
+		.hypercalls = &guest_calls_ops,
+		.hypercall_ctx = &vm->calls,
+		.hypercall_leaf = guest_calls_leaf(vm->config->calls, vm->config->watches),
 	};
 
 	return vcpu_init(&vm->vcpu, &vc);
@@ -178,9 +193,12 @@ static int load(struct vm *vm, const struct guest_layout *l)
 	return vcpu_reset(&vm->vcpu, &s);
 }
 
-/* The translations, and the counts they hold. */
+/* The guest's own ranges, the translations, and the counts that they hold. */
 static void drop_shadows(struct vm *vm)
 {
+	vm_track_destroy(&vm->track);
+	vm_guard_destroy(&vm->guard);
+	guest_calls_destroy(&vm->calls);
 	if (vm->vcpu.backend)
 		vcpu_destroy(&vm->vcpu);
 	if (vm->mmu.host.flush)
@@ -206,13 +224,22 @@ static uint32_t vm_shadow_pages(const struct vm_config *config)
 	       pages > MMU_SHADOW_PAGES_MAX ? MMU_SHADOW_PAGES_MAX : (uint32_t)pages;
 }
 
+/* From its first instruction on. */
+static int init_track(struct vm *vm)
+{
+	uint64_t period = vm->config->track_period * (clock_tsc_hz() / 1000);
+
+	return vm_track_init(&vm->track, &vm->mmu.mem.track, vm->ram_bytes >> PAGE_SHIFT,
+			     vm->config->track_modes, period, clock_now());
+}
+
 /* One step of the creation, for the message when it fails. */
 static const char *build(struct vm *vm)
 {
 	const struct mmu_config mc = {
 		.shadow_pages = vm_shadow_pages(vm->config),
 		.hash_key = rdtsc(),
-		.host = { .maxphyaddr = cpu_maxphyaddr(), .flush = guest_flush, .ctx = vm },
+		.host = { .maxphyaddr = cpu_maxphyaddr(), .flush = guest_flush, .tsc = device_now, .ctx = vm },
 	};
 	struct guest_layout layout;
 
@@ -226,10 +253,16 @@ static const char *build(struct vm *vm)
 		return "not enough memory for its shadow tables and slots";
 	if (init_platform(vm, &layout))
 		return "its platform could not be made";
+	if (init_calls(vm))
+		return "not enough memory for its hypercalls";
 	if (init_vcpu(vm))
 		return "not enough memory for its virtual CPU";
 	if (load(vm, &layout))
 		return "its kernel could not be loaded";
+	if (vm_guard_init(&vm->guard, &vm->mmu.mem.track, vm->config))
+		return "what freeze= names is not all memory";
+	if (vm->config->track_modes && init_track(vm))
+		return "not enough memory to track all of its pages";
 	return NULL;
 }
 
@@ -263,16 +296,24 @@ struct vm *vm_create(const struct vm_config *config, unsigned int index, bool de
 
 bool vm_stopped(const struct vm *vm) { return vm->vcpu.stop.reason != VCPU_STOP_NONE; }
 
+/* A tracker slows the VM down. */
+static bool is_held(const struct vm *vm)
+{
+	return vm->mmu.mem.track.held_until > clock_now();
+}
+
 bool vm_sleeping(struct vm *vm)
 {
 	platform_run_timers(&vm->platform);
-	return vcpu_is_asleep(&vm->vcpu);
+	return is_held(vm) || vcpu_is_asleep(&vm->vcpu);
 }
 
 uint64_t vm_deadline(const struct vm *vm)
 {
 	_Static_assert(PLATFORM_NEVER == UINT64_MAX, "one never");
-	return platform_next_deadline(&vm->platform);
+	uint64_t devices = platform_next_deadline(&vm->platform), held = vm->mmu.mem.track.held_until;
+
+	return is_held(vm) && held < devices ? held : devices;
 }
 
 void vm_kill(struct vm *vm)
@@ -285,11 +326,12 @@ void vm_run(struct vm *vm, uint64_t slice_end)
 	struct vcpu *v = &vm->vcpu;
 
 	v->backend->load(v);
-	while (!vm_stopped(vm) && clock_now() < slice_end) {
+	while (!vm_stopped(vm) && !is_held(vm) && clock_now() < slice_end) {
 		uint64_t until;
 
 		vm->attention = false;
 		platform_run_timers(&vm->platform);
+		vm_track_tick(&vm->track, clock_now());
 		until = vm_deadline(vm);
 		if (until > slice_end)
 			until = slice_end;
@@ -331,6 +373,9 @@ static void report(struct vm *vm)
 		 vm->config->name, m->faults, m->fills, m->table_writes, m->zapped, m->reclaimed, m->flushes);
 	if (vm->debug)
 		log_info("vm \"%s\": audit of the shadow tables: %u violations", vm->config->name, mmu_audit(&vm->mmu));
+	if (vm->config->track_modes)
+		vm_track_report(&vm->track, vm->config->name);
+	vm_guard_report(&vm->guard);
 	log_info("vm \"%s\": track counts while it ran: %lu", vm->config->name, tracked_total(vm));
 }
 
@@ -340,6 +385,7 @@ void vm_destroy(struct vm *vm)
 	uint64_t before = vm->free_pages_before, now;
 
 	report(vm);
+	vm_snapshot_destroy(vm);
 	drop_shadows(vm);
 	log_info("vm \"%s\": track counts without its shadow tables: %lu", name, tracked_total(vm));
 	vm_free(vm);

@@ -10,7 +10,11 @@
 #define KERNEL_VM_H
 
 #include "devices/platform.h"
+#include "kernel/guest_calls.h"
 #include "kernel/vm_config.h"
+#include "kernel/vm_guard.h"
+#include "kernel/vm_snapshot.h"
+#include "kernel/vm_track.h"
 #include "lib/compiler.h"
 #include "mm/mmu.h"
 #include "vcpu/vcpu.h"
@@ -24,6 +28,11 @@ struct vm {
 	struct mmu mmu;
 	struct platform platform;
 	struct vcpu vcpu;
+	struct guest_calls calls;
+	struct vm_track track; /* track= */
+	struct vm_guard guard; /* freeze= */
+	struct vm_snapshot *snapshot; /* NULL: none was ever taken */
+	enum vm_snapshot_request snapshot_request; /* waits */
 	/* Set by whatever the run loop must look at before it enters the guest
 	 * again: an interrupt to take, a deadline that came nearer. */
 	bool attention;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See kernel/vm_config.h. */
 #include "kernel/vm_config.h"
+#include "guests/spoor_hypercall.h"
 #include "kernel/guest_entry.h"
 #include "kernel/options.h"
 #include "kernel/words.h"
@@ -32,6 +33,12 @@ struct description {
 	enum module_kind kind;
 	uint64_t memory;       /* 0: not given */
 	uint64_t shadow_pages; /* 0: not given */
+	uint32_t calls;        /* 0: not given */
+	uint64_t watches;      /* 0: not given */
+	unsigned int track_modes;
+	uint64_t track_period;
+	struct vm_freeze freeze[VM_FREEZE_MAX];
+	unsigned int freeze_count;
 	bool entry_32;
 	const char *args;
 	const char *mistake; /* NULL: none; the first one found */
@@ -95,6 +102,135 @@ static const char *set_shadow(struct description *d, const char *value)
 	return NULL;
 }
 
+static const struct {
+	const char *name;
+	uint32_t calls; /* SPOOR_MAY() bits */
+} call_names[] = {
+    {"track", SPOOR_MAY(SPOOR_CALL_TRACK) | SPOOR_MAY(SPOOR_CALL_UNTRACK) | SPOOR_MAY(SPOOR_CALL_EVENTS)},
+    {"freeze", SPOOR_MAY(SPOOR_CALL_FREEZE) | SPOOR_MAY(SPOOR_CALL_EVENTS)},
+    {"thaw", SPOOR_MAY(SPOOR_CALL_THAW)},
+    {"who", SPOOR_MAY(SPOOR_CALL_WHO)},
+};
+
+/* The calls of the name that @s begins with, @len characters long; 0: there is no such name. */
+static uint32_t calls_of(const char *s, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(call_names); i++)
+		if (strlen(call_names[i].name) == len && memcmp(s, call_names[i].name, len) == 0)
+			return call_names[i].calls;
+	return 0;
+}
+
+static const char *set_calls(struct description *d, const char *value)
+{
+	if (d->calls)
+		return "calls= is given twice";
+	for (const char *end; value; value = *end ? end + 1 : NULL) {
+		uint32_t calls;
+
+		for (end = value; *end && *end != ',';)
+			end++;
+		calls = calls_of(value, (size_t)(end - value));
+		if (!calls)
+			return "unknown call (want track, freeze, thaw and who, with commas between)";
+		d->calls |= calls;
+	}
+	if (d->calls & SPOOR_MAY(SPOOR_CALL_THAW) && !(d->calls & SPOOR_MAY(SPOOR_CALL_FREEZE)))
+		return "thaw without freeze";
+	return d->calls == SPOOR_MAY(SPOOR_CALL_WHO) ? "who without track or freeze" : NULL;
+}
+
+static const char *set_watches(struct description *d, const char *value)
+{
+	if (d->watches)
+		return "watches= is given twice";
+	if (word_number(value, &d->watches) || d->watches < 1 || d->watches > VM_WATCHES_MAX)
+		return "bad number of watches (want 1 to 256)";
+	return NULL;
+}
+
+/* "rwx", or some of it, and a period: "rwx:100". */
+static const char *set_track(struct description *d, const char *value)
+{
+	static const char want[] = "bad track= (want some of r, w and x, and perhaps :MILLISECONDS)";
+	static const struct {
+		char letter;
+		unsigned int mode;
+	} letters[] = {
+	    {'r', PAGE_TRACK_R},
+	    {'w', PAGE_TRACK_W},
+	    {'x', PAGE_TRACK_X},
+	};
+
+	if (d->track_modes)
+		return "track= is given twice";
+	for (; *value && *value != ':'; value++) {
+		unsigned int mode = 0;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(letters); i++)
+			if (*value == letters[i].letter)
+				mode = letters[i].mode;
+		if (!mode || (d->track_modes & mode))
+			return want;
+		d->track_modes |= mode;
+	}
+	if (*value && (word_number(value + 1, &d->track_period) || d->track_period < 1 ||
+		       d->track_period > VM_TRACK_PERIOD_MAX))
+		return want;
+	return d->track_modes ? NULL : want;
+}
+
+/* Cuts the number in front of @end off *@s. */
+static int number_before(const char **s, char end, uint64_t *v)
+{
+	char digits[24];
+	size_t n = 0;
+
+	while ((*s)[n] && (*s)[n] != end && n < sizeof(digits) - 1)
+		n++;
+	if ((*s)[n] != end)
+		return -EINVAL;
+	memcpy(digits, *s, n);
+	digits[n] = 0;
+	*s += n + 1;
+	return word_size(digits, v);
+}
+
+/* BASE+LENGTH:RESPONSE */
+static const char *add_freeze(struct description *d, const char *value, bool later)
+{
+	static const char want[] = "bad freeze= (want BASE+LENGTH:RESPONSE; report, gp, pf, skip or stop)";
+	static const char *const responses[] = {
+	    [GUARD_REPORT] = "report", [GUARD_DENY_PF] = "pf", [GUARD_DENY_GP] = "gp",
+	    [GUARD_SKIP] = "skip",     [GUARD_STOP] = "stop",
+	};
+	struct vm_freeze *f = &d->freeze[d->freeze_count];
+
+	if (d->freeze_count == VM_FREEZE_MAX)
+		return "more than 8 ranges to freeze";
+	if (number_before(&value, '+', &f->base) || number_before(&value, ':', &f->length) || !f->length)
+		return want;
+	for (unsigned int i = 0; i < ARRAY_SIZE(responses); i++) {
+		if (strcmp(value, responses[i]) != 0)
+			continue;
+		f->response = (enum guard_response)i;
+		f->later = later;
+		d->freeze_count++;
+		return NULL;
+	}
+	return want;
+}
+
+static const char *set_freeze(struct description *d, const char *value)
+{
+	return add_freeze(d, value, false);
+}
+
+static const char *set_freeze_later(struct description *d, const char *value)
+{
+	return add_freeze(d, value, true);
+}
+
 static const char *set_entry(struct description *d, const char *value)
 {
 	if (d->entry_32)
@@ -121,6 +257,8 @@ static const struct {
 } keys[] = {
     {"name", set_name},     {"kind", set_kind},   {"mem", set_memory},
     {"shadow", set_shadow}, {"entry", set_entry}, {"file", set_file},
+    {"calls", set_calls},   {"watches", set_watches},
+    {"track", set_track},   {"freeze", set_freeze}, {"freeze-later", set_freeze_later},
 };
 
 static const char *set_key(struct description *d, const char *word)
@@ -222,7 +360,14 @@ static const char *add_kernel(struct vm_config *vm, const struct boot_module *m,
 	vm->kind = vm_kind(d->kind);
 	vm->memory = d->memory ? d->memory : VM_MEMORY_DEFAULT;
 	vm->shadow_pages = (uint32_t)d->shadow_pages;
+	vm->freeze_count = d->freeze_count;
+	memcpy(vm->freeze, d->freeze, sizeof(vm->freeze));
+	vm->track_modes = d->track_modes;
+	vm->track_period = (uint32_t)d->track_period;
 	vm->entry_32 = d->entry_32;
+	vm->calls = d->calls;
+	if (d->calls)
+		vm->watches = d->watches ? (uint32_t)d->watches : VM_WATCHES_DEFAULT;
 	set_image(&vm->kernel, m, d);
 	return NULL;
 }
@@ -251,6 +396,14 @@ static const char *add_image(struct vm_config *vm, const struct boot_module *m, 
 		return "kind= is missing " WANT_KIND;
 	if (!is_kernel(d->kind) && (d->memory || d->shadow_pages))
 		return "mem= and shadow= belong to the kernel's line";
+	if (!is_kernel(d->kind) && (d->calls || d->watches))
+		return "calls= and watches= belong to the kernel's line";
+	if (d->watches && !d->calls)
+		return "watches= without calls=";
+	if (!is_kernel(d->kind) && d->track_modes)
+		return "track= belongs to the kernel's line";
+	if (!is_kernel(d->kind) && d->freeze_count)
+		return "freeze= belongs to the kernel's line";
 	if (d->entry_32 && d->kind != KIND_LINUX)
 		return "entry= belongs to a Linux kernel's line";
 	if (is_kernel(d->kind))

@@ -15,12 +15,17 @@
 
 #include "lib/compiler.h"
 #include "lib/types.h"
+#include "pagetrack/integrity_guard.h"
 
 #define VM_NAME_MAX 31
 #define VMS_MAX 16
 #define VM_MODULES_MAX 16
 #define VM_FILE_MAX 63
+#define VM_FREEZE_MAX 8
+#define VM_TRACK_PERIOD_MAX 1000000
 #define VM_MEMORY_DEFAULT (256ull << 20)
+#define VM_WATCHES_DEFAULT 64
+#define VM_WATCHES_MAX 256
 
 /* What the boot loader handed over. @string is terminated; NULL is empty. */
 struct boot_module {
@@ -36,6 +41,13 @@ struct vm_image {
 	const char *args;           /* what follows "--", never NULL */
 };
 
+/* [base, base + length) of guest-physical memory that nobody may write to. */
+struct vm_freeze {
+	uint64_t base, length;
+	enum guard_response response;
+	bool later; /* not at once, but when the person at the console says so */
+};
+
 enum vm_kind { VM_LINUX, VM_MULTIBOOT, VM_DISK };
 
 struct vm_config {
@@ -43,6 +55,12 @@ struct vm_config {
 	enum vm_kind kind;
 	uint64_t memory;       /* bytes, fit for guest_layout_init() */
 	uint32_t shadow_pages; /* 0: none named */
+	uint32_t calls;        /* hypercalls that it may make, as SPOOR_MAY() bits; 0: none */
+	uint32_t watches;      /* ranges that it may track or freeze at a time; 0: no calls */
+	unsigned int track_modes; /* PAGE_TRACK_W, _R, _X on all pages; 0: not asked for */
+	uint32_t track_period; /* milliseconds; 0: every access tells */
+	struct vm_freeze freeze[VM_FREEZE_MAX];
+	unsigned int freeze_count;
 	bool entry_32;         /* VM_LINUX: the 32-bit entry even if there is a 64-bit one */
 	struct vm_image kernel;                 /* VM_DISK: the disk image */
 	struct vm_image initrd;                 /* VM_LINUX */

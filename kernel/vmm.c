@@ -103,6 +103,14 @@ static void handle_console(void)
 				vm_kill(vmm.vm[i]);
 }
 
+/* Snapshots that could not be taken at once. */
+static void serve_snapshots(void)
+{
+	for (unsigned int i = 0; i < vmm.count; i++)
+		if (vmm.vm[i])
+			vm_snapshot_serve(vmm.vm[i]);
+}
+
 static void run_all(void)
 {
 	const uint64_t slice = clock_tsc_hz() / 1000 * SLICE_MS;
@@ -112,6 +120,7 @@ static void run_all(void)
 
 		cpu_take_interrupts();
 		handle_console();
+		serve_snapshots();
 		end_stopped();
 		vm = pick();
 		if (vm) {

@@ -2,9 +2,10 @@
 /*
  * The only door to guest memory: copies between the hypervisor and guest RAM.
  *
- * Invariant: a range is checked whole before its first byte is written; a
- * write to a tracked page is told to the trackers with the bytes it replaced;
- * a write to a logged slot sets the dirty bit. Naturally aligned units of 1, 2,
+ * Invariant: a range is checked whole before its first byte is written; of an
+ * access to a tracked page the trackers are asked before any of it happens, and told
+ * once, of a write with the bytes it replaced; a write to a logged slot sets the
+ * dirty bit. Naturally aligned units of 1, 2,
  * 4 and 8 bytes are read and written by one access each, so that no CPU sees
  * half a page-table entry.
  *
@@ -14,10 +15,6 @@
 #include "mm/guest_mem.h"
 #include "lib/errno.h"
 #include "mm/port.h"
-
-/* The most bytes one event holds; a longer write to a tracked page is told in
- * several. Larger than any store of one instruction. */
-#define EVENT_BYTES 256
 
 /* ---- copies in the widest aligned units -------------------------------- */
 
@@ -99,9 +96,9 @@ static bool range_is_ram(struct guest_mem *m, gpa_t addr, size_t len, uint32_t r
 	return true;
 }
 
-static uint32_t flags_refused(enum guest_writer writer)
+static uint32_t flags_refused(const struct access_origin *origin)
 {
-	return writer == WRITER_LOADER ? 0 : MEMSLOT_READONLY;
+	return origin->agent == AGENT_LOADER ? 0 : MEMSLOT_READONLY;
 }
 
 static size_t to_page_end(gpa_t addr, size_t len)
@@ -111,68 +108,319 @@ static size_t to_page_end(gpa_t addr, size_t len)
 	return len < room ? len : room;
 }
 
-int guest_read(struct guest_mem *m, gpa_t addr, void *dst, size_t len)
-{
-	uint8_t *to = dst;
+/* ---- what trackers say ------------------------------------------------- */
 
-	if (!range_is_ram(m, addr, len, 0))
-		return -EFAULT;
+static bool is_withheld(enum page_track_verdict v)
+{
+	return v != VERDICT_ALLOW && v != VERDICT_REPLACE;
+}
+
+/* What the caller gets to hear. Of what is skipped, nothing. */
+static int verdict_error(enum page_track_verdict v)
+{
+	switch (v) {
+	case VERDICT_DENY_PF: return -EACCES;
+	case VERDICT_DENY_GP: return -EPERM;
+	case VERDICT_STOP: return -ECANCELED;
+	default: return 0;
+	}
+}
+
+/* One event: the part of an access that lies in one page. */
+struct piece {
+	gpa_t gpa;
+	uint32_t len;
+	bool tracked;
+	struct access_origin origin;    /* with the address of this part */
+	uint8_t old[GUEST_EVENT_BYTES]; /* what memory holds */
+	uint8_t new[GUEST_EVENT_BYTES]; /* what is stored, or what the guest gets to read */
+};
+
+/* An access, before which the trackers of all its pages are asked. */
+struct guest_access {
+	enum page_track_mode mode;
+	enum page_track_verdict verdict; /* the first that denies, for all of it */
+	unsigned int count;
+	struct piece piece[GUEST_PARTS_MAX];
+};
+
+/* Where a contiguous access of up to GUEST_EVENT_BYTES lies. */
+static unsigned int cut(struct guest_part part[GUEST_PARTS_MAX], gpa_t addr, size_t len)
+{
+	size_t first = to_page_end(addr, len);
+
+	part[0] = (struct guest_part){ .gpa = addr, .len = (uint32_t)first };
+	part[1] = (struct guest_part){ .gpa = gpa_add(addr, first), .len = (uint32_t)(len - first) };
+	return first == len ? 1 : 2;
+}
+
+static bool parts_are_ram(struct guest_mem *m, const struct guest_part *part, unsigned int count, uint32_t refuse)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (!range_is_ram(m, part[i].gpa, part[i].len, refuse))
+			return false;
+	return true;
+}
+
+static bool part_is_tracked(struct guest_mem *m, const struct guest_part *part, enum page_track_mode mode)
+{
+	const struct memslot *slot = memslot_find(&m->slots, gpa_to_gfn(part->gpa));
+
+	return page_track_is_active(&slot->track, gpa_to_gfn(part->gpa), mode);
+}
+
+static bool parts_are_tracked(struct guest_mem *m, const struct guest_part *part, unsigned int count,
+			      enum page_track_mode mode)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (part_is_tracked(m, &part[i], mode))
+			return true;
+	return false;
+}
+
+static struct page_track_event event_of(struct guest_mem *m, const struct guest_access *a, const struct piece *p,
+					 const uint8_t *new)
+{
+	const struct memslot *slot = memslot_find(&m->slots, gpa_to_gfn(p->gpa));
+
+	return (struct page_track_event){
+		.mode = a->mode, .gpa = p->gpa, .len = p->len, .old = p->old, .new = new,
+		.page = slot ? slot_ptr(slot, gfn_to_gpa(gpa_to_gfn(p->gpa))) : NULL,
+		.origin = &p->origin, .verdict = a->verdict,
+	};
+}
+
+/* A walk must see what is in memory: of its accesses nothing can be replaced,
+ * nor made to look as if it had happened. */
+static enum page_track_verdict for_walker(enum page_track_verdict v)
+{
+	return v == VERDICT_SKIP ? VERDICT_DENY_PF : v;
+}
+
+/* @src: what is to be stored, NULL for a read. p->new has a copy, or what is read. */
+static enum page_track_verdict ask(struct guest_mem *m, const struct guest_access *a, struct piece *p,
+				   const uint8_t *src)
+{
+	struct page_track_event e = event_of(m, a, p, src);
+
+	if (p->origin.agent == AGENT_WALKER)
+		return for_walker(page_track_before(&m->track, &e, NULL));
+	return page_track_before(&m->track, &e, p->new);
+}
+
+/* The origin of the part that begins @offset bytes into the access. */
+static struct access_origin origin_at(const struct access_origin *origin, size_t offset)
+{
+	struct access_origin o = *origin;
+
+	if (o.gva.v)
+		o.gva = gva(o.gva.v + offset);
+	return o;
+}
+
+static void make_piece(struct guest_mem *m, struct guest_access *a, const struct guest_part *part, const uint8_t *src,
+		       const struct access_origin *origin, size_t offset)
+{
+	struct piece *p = &a->piece[a->count++];
+
+	p->gpa = part->gpa;
+	p->len = part->len;
+	p->origin = origin_at(origin, offset);
+	p->tracked = part_is_tracked(m, part, a->mode);
+	if (p->tracked)
+		load_bytes(p->old, slot_ptr(memslot_find(&m->slots, gpa_to_gfn(p->gpa)), p->gpa), p->len);
+	if (src || p->tracked)
+		__builtin_memcpy(p->new, src ? src : p->old, p->len);
+}
+
+/* Makes *@a of its parts, and asks for each. @src: what is to be stored; NULL: a
+ * read, of what memory holds. */
+static void ask_all(struct guest_mem *m, struct guest_access *a, struct guest_part *part, unsigned int count,
+		    const uint8_t *src, const struct access_origin *origin)
+{
+	size_t offset = 0;
+
+	a->mode = src ? PAGE_TRACK_WRITE : PAGE_TRACK_READ;
+	a->verdict = VERDICT_ALLOW;
+	a->count = 0;
+	for (unsigned int i = 0; i < count; offset += part[i++].len)
+		make_piece(m, a, &part[i], src ? src + offset : NULL, origin, offset);
+	for (unsigned int i = 0; i < count; i++) {
+		struct piece *p = &a->piece[i];
+		enum page_track_verdict v = p->tracked ? ask(m, a, p, src) : VERDICT_ALLOW;
+
+		part[i].denied = is_withheld(v) && !is_withheld(a->verdict);
+		if (!is_withheld(a->verdict) && v != VERDICT_ALLOW)
+			a->verdict = v;
+		src = src ? src + p->len : NULL;
+	}
+}
+
+static void tell(struct guest_mem *m, const struct guest_access *a)
+{
+	for (unsigned int i = 0; i < a->count; i++) {
+		struct page_track_event e;
+
+		if (!a->piece[i].tracked)
+			continue;
+		e = event_of(m, a, &a->piece[i], a->piece[i].new);
+		page_track_after(&m->track, &e);
+	}
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static void read_plain(struct guest_mem *m, gpa_t addr, uint8_t *to, size_t len)
+{
 	for (size_t n; len > 0; addr = gpa_add(addr, n), to += n, len -= n) {
 		n = to_page_end(addr, len);
 		load_bytes(to, slot_ptr(memslot_find(&m->slots, gpa_to_gfn(addr)), addr), n);
 	}
+}
+
+static void fill_piece(struct guest_mem *m, const struct guest_access *a, struct piece *p)
+{
+	if (a->verdict == VERDICT_SKIP)
+		__builtin_memset(p->new, 0, p->len);
+	else if (!p->tracked)
+		read_plain(m, p->gpa, p->new, p->len);
+}
+
+static int read_tracked(struct guest_mem *m, struct guest_part *part, unsigned int count, uint8_t *to,
+			const struct access_origin *origin)
+{
+	struct guest_access a;
+
+	ask_all(m, &a, part, count, NULL, origin);
+	if (!parts_are_ram(m, part, count, 0)) /* trackers were called */
+		return -EFAULT;
+	for (unsigned int i = 0; i < count; to += part[i++].len) {
+		fill_piece(m, &a, &a.piece[i]);
+		part[i].altered = a.verdict == VERDICT_REPLACE || a.verdict == VERDICT_SKIP;
+		__builtin_memcpy(to, a.piece[i].new, part[i].len);
+	}
+	tell(m, &a);
+	return verdict_error(a.verdict);
+}
+
+int guest_read_parts(struct guest_mem *m, struct guest_part *part, unsigned int count, void *dst,
+		     const struct access_origin *origin)
+{
+	uint8_t *to = dst;
+
+	if (!parts_are_ram(m, part, count, 0))
+		return -EFAULT;
+	if (origin && parts_are_tracked(m, part, count, PAGE_TRACK_READ))
+		return read_tracked(m, part, count, to, origin);
+	for (unsigned int i = 0; i < count; to += part[i++].len)
+		read_plain(m, part[i].gpa, to, part[i].len);
 	return 0;
 }
 
-static void tell(struct guest_mem *m, gpa_t addr, const void *old, const void *new, size_t len,
-		 enum guest_writer writer)
+/* How much of a long access is done at once: up to a multiple of
+ * GUEST_EVENT_BYTES, so that no aligned unit is cut. */
+static size_t at_once(gpa_t addr, size_t len)
 {
-	const struct page_track_write w = {
-		.gpa = addr, .len = (uint32_t)len, .old = old, .new = new, .writer = writer,
-	};
-
-	page_track_notify_write(&m->track, &w);
+	return len <= GUEST_EVENT_BYTES ? len : GUEST_EVENT_BYTES - addr.v % GUEST_EVENT_BYTES;
 }
 
-/* Writes what one event can tell, within one page; returns how much. A write
- * of up to EVENT_BYTES within a page is one event. Longer ones are cut at
- * multiples of EVENT_BYTES, so never inside an aligned unit. */
-static size_t write_tracked(struct guest_mem *m, struct memslot *slot, gpa_t addr, const uint8_t *src,
-			    size_t len, enum guest_writer writer)
+/* Most reads, page-table entries above all, are short, and nobody wants to hear of them. */
+static bool read_in_one(struct guest_mem *m, gpa_t addr, void *dst, size_t len, const struct access_origin *origin)
 {
-	uint8_t *to = slot_ptr(slot, addr);
-	uint8_t old[EVENT_BYTES];
+	const struct memslot *slot;
 
-	if (len > EVENT_BYTES)
-		len = EVENT_BYTES - addr.v % EVENT_BYTES;
-	load_bytes(old, to, len);
-	store_bytes(to, src, len);
+	if (to_page_end(addr, len) != len)
+		return false;
+	slot = memslot_find(&m->slots, gpa_to_gfn(addr));
+	if (!slot || (origin && page_track_is_active(&slot->track, gpa_to_gfn(addr), PAGE_TRACK_READ)))
+		return false;
+	load_bytes(dst, slot_ptr(slot, addr), len);
+	return true;
+}
+
+int guest_read(struct guest_mem *m, gpa_t addr, void *dst, size_t len, const struct access_origin *origin)
+{
+	struct guest_part part[GUEST_PARTS_MAX];
+	struct access_origin o;
+	uint8_t *to = dst;
+	int err = 0;
+
+	if (read_in_one(m, addr, dst, len, origin))
+		return 0;
+	if (!range_is_ram(m, addr, len, 0))
+		return -EFAULT;
+	if (!origin) {
+		read_plain(m, addr, to, len);
+		return 0;
+	}
+	for (size_t n; len > 0 && !err; addr = gpa_add(addr, n), to += n, len -= n) {
+		n = at_once(addr, len);
+		o = origin_at(origin, (size_t)(to - (uint8_t *)dst));
+		err = guest_read_parts(m, part, cut(part, addr, n), to, &o);
+	}
+	return err;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+/* Within one page. */
+static void store(struct guest_mem *m, gpa_t addr, const uint8_t *src, size_t len)
+{
+	struct memslot *slot = memslot_find(&m->slots, gpa_to_gfn(addr));
+
+	store_bytes(slot_ptr(slot, addr), src, len);
 	memslot_mark_dirty(slot, gpa_to_gfn(addr));
-	tell(m, addr, old, src, len, writer);
-	return len;
 }
 
-static size_t write_chunk(struct guest_mem *m, struct memslot *slot, gpa_t addr, const uint8_t *src,
-			  size_t len, enum guest_writer writer)
+static int write_tracked(struct guest_mem *m, struct guest_part *part, unsigned int count, const uint8_t *src,
+			 const struct access_origin *origin)
 {
-	size_t n = to_page_end(addr, len);
+	struct guest_access a;
 
-	if (page_track_is_active(&slot->track, gpa_to_gfn(addr), PAGE_TRACK_WRITE))
-		return write_tracked(m, slot, addr, src, n, writer);
-	store_bytes(slot_ptr(slot, addr), src, n);
-	memslot_mark_dirty(slot, gpa_to_gfn(addr));
-	return n;
+	ask_all(m, &a, part, count, src, origin);
+	if (!parts_are_ram(m, part, count, flags_refused(origin))) /* trackers were called */
+		return -EFAULT;
+	for (unsigned int i = 0; i < count; i++) {
+		struct piece *p = &a.piece[i];
+
+		if (p->tracked) /* what is replaced, not what was there when they were asked */
+			read_plain(m, p->gpa, p->old, p->len);
+		if (!is_withheld(a.verdict))
+			store(m, p->gpa, p->new, p->len);
+	}
+	tell(m, &a);
+	return verdict_error(a.verdict);
 }
 
-int guest_write(struct guest_mem *m, gpa_t addr, const void *src, size_t len, enum guest_writer writer)
+int guest_write_parts(struct guest_mem *m, struct guest_part *part, unsigned int count, const void *src,
+		      const struct access_origin *origin)
 {
 	const uint8_t *from = src;
 
-	if (!range_is_ram(m, addr, len, flags_refused(writer)))
+	if (!parts_are_ram(m, part, count, flags_refused(origin)))
 		return -EFAULT;
-	for (size_t n; len > 0; addr = gpa_add(addr, n), from += n, len -= n)
-		n = write_chunk(m, memslot_find(&m->slots, gpa_to_gfn(addr)), addr, from, len, writer);
+	if (parts_are_tracked(m, part, count, PAGE_TRACK_WRITE))
+		return write_tracked(m, part, count, from, origin);
+	for (unsigned int i = 0; i < count; from += part[i++].len)
+		store(m, part[i].gpa, from, part[i].len);
 	return 0;
+}
+
+int guest_write(struct guest_mem *m, gpa_t addr, const void *src, size_t len, const struct access_origin *origin)
+{
+	struct guest_part part[GUEST_PARTS_MAX];
+	const uint8_t *from = src;
+	struct access_origin o;
+	int err = 0;
+
+	if (!range_is_ram(m, addr, len, flags_refused(origin)))
+		return -EFAULT;
+	for (size_t n; len > 0 && !err; addr = gpa_add(addr, n), from += n, len -= n) {
+		n = at_once(addr, len);
+		o = origin_at(origin, (size_t)(from - (const uint8_t *)src));
+		err = guest_write_parts(m, part, cut(part, addr, n), from, &o);
+	}
+	return err;
 }
 
 /* ---- compare and exchange ---------------------------------------------- */
@@ -225,21 +473,78 @@ static bool cmpxchg_shape_ok(gpa_t addr, size_t len)
 	return to_page_end(addr, len) == len;
 }
 
-int guest_cmpxchg(struct guest_mem *m, gpa_t addr, void *expected, const void *desired, size_t len,
-		  enum guest_writer writer)
+/* Is *expected what memory holds? Else it gets that. */
+static bool memory_holds(struct guest_mem *m, gpa_t addr, void *expected, size_t len)
 {
-	struct memslot *slot;
+	uint8_t now[16];
+
+	read_plain(m, addr, now, len);
+	if (!__builtin_memcmp(now, expected, len))
+		return true;
+	__builtin_memcpy(expected, now, len);
+	return false;
+}
+
+/* Asks before an exchange that would succeed as things are. -EAGAIN: it would not. */
+static int ask_cmpxchg(struct guest_mem *m, struct guest_access *a, gpa_t addr, void *expected, const void *desired,
+		       size_t len, const struct access_origin *origin)
+{
+	struct guest_part part = { .gpa = addr, .len = (uint32_t)len };
+
+	if (part_is_tracked(m, &part, PAGE_TRACK_WRITE) && !memory_holds(m, addr, expected, len))
+		return -EAGAIN;
+	ask_all(m, a, &part, 1, desired, origin);
+	return 0;
+}
+
+/* Does it if the verdict is so. */
+static int do_cmpxchg(struct guest_mem *m, struct guest_access *a, gpa_t addr, void *expected, size_t len)
+{
+	struct memslot *slot = memslot_find(&m->slots, gpa_to_gfn(addr));
+
+	if (!slot || (slot->flags & flags_refused(&a->piece[0].origin)))
+		return -EFAULT;
+	if (is_withheld(a->verdict))
+		return verdict_error(a->verdict);
+	if (!cmpxchg(slot_ptr(slot, addr), expected, a->piece[0].new, len))
+		return -EAGAIN;
+	memslot_mark_dirty(slot, gpa_to_gfn(addr));
+	return 0;
+}
+
+int guest_cmpxchg(struct guest_mem *m, gpa_t addr, void *expected, const void *desired, size_t len,
+		  const struct access_origin *origin)
+{
+	struct guest_access a;
+	int err;
 
 	if (!cmpxchg_shape_ok(addr, len))
 		return -EINVAL;
-	slot = memslot_find(&m->slots, gpa_to_gfn(addr));
-	if (!slot || (slot->flags & flags_refused(writer)))
+	if (!range_is_ram(m, addr, len, flags_refused(origin)))
 		return -EFAULT;
-	if (!cmpxchg(slot_ptr(slot, addr), expected, desired, len))
-		return -EAGAIN;
-	memslot_mark_dirty(slot, gpa_to_gfn(addr));
-	/* It succeeded, so *expected is what memory held. */
-	if (page_track_is_active(&slot->track, gpa_to_gfn(addr), PAGE_TRACK_WRITE))
-		tell(m, addr, expected, desired, len, writer);
-	return 0;
+	err = ask_cmpxchg(m, &a, addr, expected, desired, len, origin);
+	if (!err)
+		err = do_cmpxchg(m, &a, addr, expected, len);
+	if (err != -EAGAIN && err != -EFAULT)
+		tell(m, &a);
+	return err;
+}
+
+/* ---- fetching ---------------------------------------------------------- */
+
+enum page_track_verdict guest_fetch(struct guest_mem *m, gpa_t addr, const void *insn, size_t len, bool inexact,
+				    const struct access_origin *origin)
+{
+	const struct memslot *slot = memslot_find(&m->slots, gpa_to_gfn(addr));
+	struct page_track_event e = {
+		.mode = PAGE_TRACK_EXEC, .gpa = addr, .len = (uint32_t)len, .inexact = inexact,
+		.old = insn, .new = insn, .origin = origin,
+	};
+
+	if (!slot || !page_track_is_active(&slot->track, gpa_to_gfn(addr), PAGE_TRACK_EXEC))
+		return VERDICT_ALLOW;
+	e.page = slot_ptr(slot, gfn_to_gpa(gpa_to_gfn(addr)));
+	e.verdict = page_track_before(&m->track, &e, NULL);
+	page_track_after(&m->track, &e);
+	return e.verdict;
 }

@@ -191,7 +191,7 @@ static enum walk_status walk_fault(struct guest_walk *w, const struct guest_pagi
 
 /* Reads the entry of @level in the table at @table. False: not RAM. */
 static bool read_gpte(struct guest_walk *w, struct guest_mem *m, const struct guest_paging *p,
-		      const struct walk_shape *s, uint64_t table, uint64_t addr)
+		      const struct walk_shape *s, uint64_t table, uint64_t addr, const struct access_origin *origin)
 {
 	int level = w->level;
 	unsigned int shift = PAGE_SHIFT + s->index_bits * (level - 1);
@@ -203,7 +203,7 @@ static bool read_gpte(struct guest_walk *w, struct guest_mem *m, const struct gu
 		w->gpte[level] = p->pdpte[index];
 		return true;
 	}
-	if (guest_read(m, w->gpte_gpa[level], &w->gpte[level], s->entry_size) == 0)
+	if (guest_read(m, w->gpte_gpa[level], &w->gpte[level], s->entry_size, origin) == 0)
 		return true;
 	w->bad_gpa = w->gpte_gpa[level];
 	return false;
@@ -211,7 +211,8 @@ static bool read_gpte(struct guest_walk *w, struct guest_mem *m, const struct gu
 
 /* From the top down to the leaf, changing nothing. */
 static enum walk_status walk_path(struct guest_walk *w, struct guest_mem *m, const struct guest_paging *p,
-				  const struct walk_shape *s, uint64_t addr, uint32_t access)
+				  const struct walk_shape *s, uint64_t addr, uint32_t access,
+				  const struct access_origin *origin)
 {
 	uint64_t table = p->cr3 & s->root_mask;
 	uint32_t rights = ACCESS_ALL;
@@ -220,7 +221,7 @@ static enum walk_status walk_path(struct guest_walk *w, struct guest_mem *m, con
 		uint64_t gpte;
 		bool leaf;
 
-		if (!read_gpte(w, m, p, s, table, addr))
+		if (!read_gpte(w, m, p, s, table, addr, origin))
 			return WALK_NO_RAM;
 		gpte = w->gpte[w->level];
 		if (!(gpte & GPTE_PRESENT))
@@ -243,7 +244,7 @@ static enum walk_status walk_path(struct guest_walk *w, struct guest_mem *m, con
 /* Sets accessed on the whole path and dirty on the leaf of a write. -EAGAIN:
  * an entry is no longer what was read. */
 static int set_accessed_dirty(struct guest_walk *w, struct guest_mem *m, const struct walk_shape *s,
-			      uint32_t access)
+			      uint32_t access, const struct access_origin *origin)
 {
 	int top = s->top_in_registers ? s->top - 1 : s->top;
 
@@ -255,13 +256,13 @@ static int set_accessed_dirty(struct guest_walk *w, struct guest_mem *m, const s
 			new |= GPTE_DIRTY;
 		if (new == old)
 			continue;
-		switch (guest_cmpxchg(m, w->gpte_gpa[level], &old, &new, s->entry_size, WRITER_WALKER)) {
+		switch (guest_cmpxchg(m, w->gpte_gpa[level], &old, &new, s->entry_size, origin)) {
 		case 0:
 			w->gpte[level] = new;
 			break;
 		case -EAGAIN:
 			return -EAGAIN;
-		default: /* a read-only slot: the bits stay as they are */
+		default: /* a read-only slot, a tracker: the bits stay as they are */
 			break;
 		}
 	}
@@ -269,9 +270,10 @@ static int set_accessed_dirty(struct guest_walk *w, struct guest_mem *m, const s
 }
 
 enum walk_status guest_walk(struct guest_walk *w, struct guest_mem *m, const struct guest_paging *p,
-			    gva_t addr, uint32_t access)
+			    gva_t addr, uint32_t access, const struct access_origin *origin)
 {
 	const struct walk_shape *s = shape_of(p);
+	struct access_origin walker = origin ? *origin : *BY(WALKER);
 	uint64_t linear = addr.v & BITS(s ? s->addr_bits - 1 : 31, 0);
 	enum walk_status status = WALK_OK;
 
@@ -284,9 +286,13 @@ enum walk_status guest_walk(struct guest_walk *w, struct guest_mem *m, const str
 	if (access & WALK_IMPLICIT)
 		access &= ~PFERR_USER;
 	w->top_level = s->top;
+	walker.agent = AGENT_WALKER;
+	walker.user = false;
+	walker.cr3 = p->cr3;
+	walker.gva = addr;
 	for (int i = 0; i <= RESTARTS_MAX; i++) {
-		status = walk_path(w, m, p, s, linear, access);
-		if (status != WALK_OK || (access & WALK_PEEK) || !set_accessed_dirty(w, m, s, access))
+		status = walk_path(w, m, p, s, linear, access, origin ? &walker : NULL);
+		if (status != WALK_OK || (access & WALK_PEEK) || !set_accessed_dirty(w, m, s, access, &walker))
 			break;
 	}
 	return status;
@@ -297,7 +303,7 @@ int guest_load_pdptes(struct guest_mem *m, const struct guest_paging *p, uint64_
 	uint64_t reserved = BITS(2, 1) | BITS(8, 5) | beyond_maxphyaddr(p, 63);
 	uint64_t loaded[4];
 
-	if (guest_read(m, gpa(p->cr3 & shape_pae.root_mask), loaded, sizeof(loaded)))
+	if (guest_read(m, gpa(p->cr3 & shape_pae.root_mask), loaded, sizeof(loaded), NULL))
 		return -EFAULT;
 	for (int i = 0; i < 4; i++)
 		if ((loaded[i] & GPTE_PRESENT) && (loaded[i] & reserved))

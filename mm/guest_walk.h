@@ -69,9 +69,12 @@ struct guest_walk {
 
 /* @addr: of long mode canonical (the caller raises #GP or #SS otherwise), else
  * its low 32 bits are taken. WALK_IMPLICIT is supervisor, whatever PFERR_USER
- * says. */
+ * says. Entries that are read and bits that are set are accesses by AGENT_WALKER for
+ * @origin, the access that the walk is for; with NULL, reads are nobody's. A tracker that
+ * denies the read of an entry makes it WALK_NO_RAM; one that denies an A or D bit
+ * leaves the entry as it is. */
 enum walk_status guest_walk(struct guest_walk *w, struct guest_mem *m, const struct guest_paging *p,
-			    gva_t addr, uint32_t access);
+			    gva_t addr, uint32_t access, const struct access_origin *origin);
 
 /* Loads and checks the four PDPTEs that CR3 points at (SDM vol. 3, "PDPTE
  * Registers"). -EINVAL: a reserved bit is set, MOV to CR must raise #GP;

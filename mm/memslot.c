@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory slots: the sorted array, and the per-page arrays that each slot owns.
+ * Memory slots: the sorted arrays, and the per-page arrays that each slot owns.
  *
- * Invariant: slots are ascending by base_gfn and never overlap; every slot in
- * the array has all of its per-page arrays, and a dirty bitmap exactly when
+ * Invariant: slots are ascending by base_gfn and never overlap; by_pfn has the
+ * same slots, ascending by base_pfn; every slot in the array has all of its per-page arrays, and a dirty bitmap exactly when
  * MEMSLOT_LOG_DIRTY is set. Every change validates and allocates first and
  * commits after, so that an error has changed nothing.
  *
@@ -39,12 +39,12 @@ static size_t dirty_bytes(const struct memslot *slot)
 /* Frees what fill_arrays() made; also when it stopped half way. */
 static void free_arrays(struct memslot *slot)
 {
-	page_track_slot_destroy(&slot->track, NULL);
+	page_track_slot_destroy(&slot->track);
 	for (int level = 1; level <= MAPPING_LEVEL_MAX; level++) {
 		mem_free(slot->rmap[level - 1], slot_entries(slot, level) * sizeof(struct rmap_head));
 		slot->rmap[level - 1] = NULL;
 	}
-	mem_free(slot->no_large, slot_entries(slot, PG_LEVEL_2M) * sizeof(uint32_t));
+	mem_free(slot->no_large, slot_entries(slot, PG_LEVEL_2M));
 	slot->no_large = NULL;
 	mem_free(slot->dirty_bitmap, dirty_bytes(slot));
 	slot->dirty_bitmap = NULL;
@@ -67,18 +67,16 @@ static void forbid_impossible_large(struct memslot *slot)
 	}
 }
 
-/* Makes the arrays for slot->base_gfn, npages and flags. On -ENOMEM there
- * are none. */
+/* Makes the arrays for slot->base_gfn, npages and flags, but for the counters.
+ * On -ENOMEM there are none. */
 static int fill_arrays(struct memslot *slot)
 {
-	if (page_track_slot_init(&slot->track, slot->base_gfn, slot->npages))
-		goto nomem;
 	for (int level = 1; level <= MAPPING_LEVEL_MAX; level++) {
 		slot->rmap[level - 1] = mem_zalloc(slot_entries(slot, level) * sizeof(struct rmap_head));
 		if (!slot->rmap[level - 1])
 			goto nomem;
 	}
-	slot->no_large = mem_zalloc(slot_entries(slot, PG_LEVEL_2M) * sizeof(uint32_t));
+	slot->no_large = mem_zalloc(slot_entries(slot, PG_LEVEL_2M));
 	if (!slot->no_large)
 		goto nomem;
 	if (slot->flags & MEMSLOT_LOG_DIRTY) {
@@ -93,7 +91,7 @@ nomem:
 	return -ENOMEM;
 }
 
-/* ---- the sorted array -------------------------------------------------- */
+/* ---- the sorted arrays ------------------------------------------------- */
 
 /* The number of slots that begin at or below @gfn: where a slot that begins
  * there goes. */
@@ -112,24 +110,53 @@ static unsigned int slots_upto(const struct memslots *s, gfn_t gfn)
 	return lo;
 }
 
+/* The number of slots whose memory begins at or below @frame. */
+static unsigned int frames_upto(const struct memslots *s, pfn_t frame)
+{
+	unsigned int lo = 0, hi = s->count;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+
+		if (s->by_pfn[mid]->base_pfn.v <= frame.v)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void insert_at(struct memslot **array, unsigned int count, unsigned int at, struct memslot *slot)
+{
+	for (unsigned int i = count; i > at; i--)
+		array[i] = array[i - 1];
+	array[at] = slot;
+}
+
 static void insert_slot(struct memslots *s, struct memslot *slot)
 {
-	unsigned int at = slots_upto(s, slot->base_gfn);
-
-	for (unsigned int i = s->count; i > at; i--)
-		s->slot[i] = s->slot[i - 1];
-	s->slot[at] = slot;
+	insert_at(s->slot, s->count, slots_upto(s, slot->base_gfn), slot);
+	insert_at(s->by_pfn, s->count, frames_upto(s, slot->base_pfn), slot);
 	s->count++;
+}
+
+/* @array has @slot, and @left others. */
+static void take_out(struct memslot **array, unsigned int left, const struct memslot *slot)
+{
+	unsigned int at = 0;
+
+	while (array[at] != slot)
+		at++;
+	for (; at < left; at++)
+		array[at] = array[at + 1];
+	array[left] = NULL;
 }
 
 static void take_out_slot(struct memslots *s, const struct memslot *slot)
 {
-	unsigned int at = slots_upto(s, slot->base_gfn) - 1;
-
 	s->count--;
-	for (unsigned int i = at; i < s->count; i++)
-		s->slot[i] = s->slot[i + 1];
-	s->slot[s->count] = NULL;
+	take_out(s->slot, s->count, slot);
+	take_out(s->by_pfn, s->count, slot);
 }
 
 struct memslot *memslot_find(struct memslots *s, gfn_t gfn)
@@ -143,6 +170,19 @@ struct memslot *memslot_find(struct memslots *s, gfn_t gfn)
 		return NULL;
 	s->last_hit = n - 1;
 	return s->slot[n - 1];
+}
+
+struct memslot *memslot_find_pfn(struct memslots *s, pfn_t frame)
+{
+	unsigned int n;
+
+	if (s->last_hit_pfn < s->count && memslot_contains_pfn(s->by_pfn[s->last_hit_pfn], frame))
+		return s->by_pfn[s->last_hit_pfn];
+	n = frames_upto(s, frame);
+	if (n == 0 || !memslot_contains_pfn(s->by_pfn[n - 1], frame))
+		return NULL;
+	s->last_hit_pfn = n - 1;
+	return s->by_pfn[n - 1];
 }
 
 struct memslot *memslot_find_id(struct memslots *s, uint32_t id)
@@ -196,7 +236,8 @@ int memslot_create(struct memslots *s, const struct memslot_desc *d)
 	slot->base_gfn = d->base_gfn;
 	slot->npages = d->npages;
 	slot->base_pfn = d->base_pfn;
-	if (fill_arrays(slot)) {
+	if (page_track_slot_init(&slot->track, slot->base_gfn, slot->npages) || fill_arrays(slot)) {
+		page_track_slot_destroy(&slot->track);
 		mem_free(slot, sizeof(*slot));
 		return -ENOMEM;
 	}
@@ -216,10 +257,9 @@ int memslot_delete(struct memslots *s, uint32_t id)
 	return 0;
 }
 
-int memslot_move(struct memslots *s, uint32_t id, gfn_t base)
+int memslot_move_prepare(struct memslots *s, uint32_t id, gfn_t base, struct memslot *moved)
 {
 	struct memslot *slot = memslot_find_id(s, id);
-	struct memslot moved;
 
 	if (!slot)
 		return -ENOENT;
@@ -227,17 +267,24 @@ int memslot_move(struct memslots *s, uint32_t id, gfn_t base)
 		return -EINVAL;
 	if (overlaps(s, base, slot->npages, slot))
 		return -EEXIST;
-	moved = (struct memslot){
+	*moved = (struct memslot){
 		.id = slot->id, .flags = slot->flags, .base_gfn = base,
 		.npages = slot->npages, .base_pfn = slot->base_pfn,
 	};
-	if (fill_arrays(&moved))
-		return -ENOMEM;
+	return fill_arrays(moved);
+}
+
+void memslot_move_commit(struct memslots *s, struct memslot *slot, struct memslot *moved)
+{
 	take_out_slot(s, slot);
 	free_arrays(slot);
-	*slot = moved; /* the same object: pointers to it stay good */
+	*slot = *moved; /* the same object: pointers to it stay good */
 	insert_slot(s, slot);
-	return 0;
+}
+
+void memslot_move_undo(struct memslot *moved)
+{
+	free_arrays(moved);
 }
 
 int memslot_set_flags(struct memslots *s, uint32_t id, uint32_t flags)
@@ -268,7 +315,7 @@ void memslots_destroy(struct memslots *s)
 
 		free_arrays(slot);
 		mem_free(slot, sizeof(*slot));
-		s->slot[s->count] = NULL;
+		s->slot[s->count] = s->by_pfn[s->count] = NULL;
 	}
-	s->last_hit = 0;
+	s->last_hit = s->last_hit_pfn = 0;
 }

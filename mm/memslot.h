@@ -6,8 +6,8 @@
  * per guest page: the tracking counters, the reverse maps, what forbids a
  * large mapping, and the dirty bitmap.
  *
- * Slots of one VM never overlap. They are kept sorted by base_gfn, so lookup
- * is a binary search behind a last-hit cache. This file changes the data
+ * Slots of one VM never overlap. They are kept sorted by base_gfn, and once more
+ * by base_pfn, so each lookup is a binary search behind a last-hit cache. This file changes the data
  * only; mm/mmu.h has the calls that also take the old translations away.
  *
  * Lock: mmu.lock for every change; lookups by the MMU hold it too.
@@ -45,14 +45,15 @@ struct memslot {
 	pfn_t base_pfn;
 	struct page_track_slot track; /* gfn_track[mode][gfn - base_gfn] */
 	struct rmap_head *rmap[MAPPING_LEVEL_MAX]; /* [level - 1][index of gfn at that level] */
-	uint32_t *no_large;    /* [index of the 2 MiB range]: reasons against a large mapping */
+	uint8_t *no_large;     /* [index of the 2 MiB range]: no large mapping can ever fit there */
 	uint64_t *dirty_bitmap; /* NULL unless MEMSLOT_LOG_DIRTY */
 };
 
 struct memslots {
-	struct memslot *slot[MEMSLOTS_MAX]; /* ascending base_gfn */
+	struct memslot *slot[MEMSLOTS_MAX];   /* ascending base_gfn */
+	struct memslot *by_pfn[MEMSLOTS_MAX]; /* the same, ascending base_pfn */
 	unsigned int count;
-	unsigned int last_hit;
+	unsigned int last_hit, last_hit_pfn;
 };
 
 struct memslot_desc {
@@ -72,10 +73,17 @@ must_check int memslot_create(struct memslots *s, const struct memslot_desc *d);
 /* -ENOENT: no such id. */
 must_check int memslot_delete(struct memslots *s, uint32_t id);
 
-/* A move gives the slot a new base_gfn: counters, reverse maps and dirty bits
- * start from nothing; the struct memslot stays the same object. Errors as
- * memslot_create(), and -ENOENT. */
-must_check int memslot_move(struct memslots *s, uint32_t id, gfn_t base);
+/*
+ * A move gives the slot a new base_gfn: reverse maps and dirty bits
+ * start from nothing; the struct memslot stays the same object.
+ * memslot_move_prepare() fills *@moved with what it will be, but for its
+ * counters: moved->track is the caller's to make. Errors as memslot_create(), and -ENOENT.
+ * Then memslot_move_commit(), which frees what the slot had, or
+ * memslot_move_undo(), with moved->track zero.
+ */
+must_check int memslot_move_prepare(struct memslots *s, uint32_t id, gfn_t base, struct memslot *moved);
+void memslot_move_commit(struct memslots *s, struct memslot *slot, struct memslot *moved);
+void memslot_move_undo(struct memslot *moved);
 
 /* A flags-only change keeps counters and reverse maps. -EINVAL: unknown flags;
  * -ENOENT, -ENOMEM. */
@@ -86,10 +94,18 @@ void memslots_destroy(struct memslots *s);
 /* The slot that holds @gfn, or NULL. O(log n), O(1) on the last hit. */
 struct memslot *memslot_find(struct memslots *s, gfn_t gfn);
 struct memslot *memslot_find_id(struct memslots *s, uint32_t id);
+/* The slot that the machine frame @frame backs, or NULL. As quick. Right where no two
+ * slots share a frame, which mmu_slot_create() sees to. */
+struct memslot *memslot_find_pfn(struct memslots *s, pfn_t frame);
 
 static inline bool memslot_contains(const struct memslot *slot, gfn_t gfn)
 {
 	return gfn.v - slot->base_gfn.v < slot->npages;
+}
+
+static inline bool memslot_contains_pfn(const struct memslot *slot, pfn_t frame)
+{
+	return frame.v - slot->base_pfn.v < slot->npages;
 }
 
 static inline pfn_t memslot_pfn(const struct memslot *slot, gfn_t gfn)

@@ -20,6 +20,17 @@ void mmu_unlock(struct mmu *mmu)
 
 /* ---- what page tracking asks ------------------------------------------------ */
 
+static struct page_track_slot *track_slot_of(void *opaque, gfn_t gfn)
+{
+	struct mmu *mmu = opaque;
+	struct memslot *slot;
+
+	spin_lock(&mmu->lock);
+	slot = memslot_find(&mmu->mem.slots, gfn);
+	spin_unlock(&mmu->lock);
+	return slot ? &slot->track : NULL;
+}
+
 static bool track_protect(void *opaque, gfn_t gfn, enum page_track_mode mode)
 {
 	struct mmu *mmu = opaque;
@@ -35,9 +46,18 @@ static bool track_protect(void *opaque, gfn_t gfn, enum page_track_mode mode)
 	return owed;
 }
 
-/* Rights come back with the next fault. */
+/* Rights come back with the next fault, and a large mapping with the last
+ * count in its range. */
 static void track_unprotect(void *opaque, gfn_t gfn, enum page_track_mode mode)
 {
+	struct mmu *mmu = opaque;
+	struct memslot *slot;
+
+	spin_lock(&mmu->lock);
+	slot = memslot_find(&mmu->mem.slots, gfn);
+	if (slot && !page_track_range_is_active(&slot->track, gfn))
+		shadow_zap_split(mmu, gfn);
+	mmu_unlock(mmu);
 }
 
 static void track_flush(void *opaque)
@@ -49,10 +69,36 @@ static void track_flush(void *opaque)
 	mmu_unlock(mmu);
 }
 
+/* The MMU's own counts: one for each shadow page of a guest table there. */
+static unsigned int track_own_count(void *opaque, gfn_t gfn, enum page_track_mode mode)
+{
+	struct mmu *mmu = opaque;
+	unsigned int n;
+
+	if (mode != PAGE_TRACK_WRITE)
+		return 0;
+	spin_lock(&mmu->lock);
+	n = shadow_count(&mmu->pool, gfn);
+	spin_unlock(&mmu->lock);
+	return n;
+}
+
+static uint64_t track_tsc(void *opaque)
+{
+	const struct mmu *mmu = opaque;
+
+	return mmu->host.tsc ? mmu->host.tsc(mmu->host.ctx) : 0;
+}
+
 static const struct page_track_mmu_ops track_ops = {
+	.slot_of = track_slot_of,
 	.protect = track_protect,
 	.unprotect = track_unprotect,
 	.flush = track_flush,
+	.own_count = track_own_count,
+	.own_max = { [PAGE_TRACK_WRITE] = SHADOW_COUNT_MAX },
+	.written = mmu_table_written,
+	.tsc = track_tsc,
 };
 
 /* ---- life --------------------------------------------------------------------- */
@@ -72,9 +118,6 @@ int mmu_init(struct mmu *mmu, const struct mmu_config *cfg)
 	}
 	TAILQ_INIT(&mmu->vcpus);
 	page_track_init(&mmu->mem.track, &track_ops, mmu);
-	mmu->tracker = (struct page_tracker){ .name = "mmu", .priority = 0, .write = mmu_table_written };
-	err = page_tracker_register(&mmu->mem.track, &mmu->tracker);
-	ASSERT(!err); /* the first one */
 	return 0;
 }
 
@@ -89,13 +132,21 @@ void mmu_zap_all(struct mmu *mmu)
 	mmu_unlock(mmu);
 }
 
+/* Trackers go with the slots they hold pages of. */
+static void drop_trackers(struct mmu *mmu)
+{
+	const struct memslots *s = &mmu->mem.slots;
+
+	for (unsigned int i = 0; i < s->count; i++)
+		page_track_slot_detach(&mmu->mem.track, &s->slot[i]->track);
+}
+
 void mmu_destroy(struct mmu *mmu)
 {
-	int err = page_tracker_unregister(&mmu->mem.track, &mmu->tracker);
-
-	ASSERT(!err);
 	mmu_zap_all(mmu);
+	drop_trackers(mmu);
 	memslots_destroy(&mmu->mem.slots);
+	page_track_destroy(&mmu->mem.track);
 	shadow_pool_destroy(&mmu->pool);
 }
 
@@ -134,6 +185,7 @@ int mmu_vcpu_init(struct mmu_vcpu *v, struct mmu *mmu, uint8_t maxphyaddr, bool 
 	}
 	spin_lock(&mmu->lock);
 	TAILQ_INSERT_TAIL(&mmu->vcpus, v, link);
+	mmu_lent_take_back(mmu); /* that goes with one vCPU only */
 	mmu_unlock(mmu);
 	return 0;
 }
@@ -142,7 +194,7 @@ void mmu_vcpu_destroy(struct mmu_vcpu *v)
 {
 	struct mmu *mmu = v->mmu;
 
-	mmu_step_close(v);
+	mmu_step_close(v, false);
 	spin_lock(&mmu->lock);
 	mmu_root_drop(v);
 	TAILQ_REMOVE(&mmu->vcpus, v, link);
@@ -164,20 +216,48 @@ static bool frames_taken(const struct mmu *mmu, pfn_t base, uint64_t npages)
 	return false;
 }
 
+static void tell_region(struct mmu *mmu, enum page_track_region_change change, const struct memslot *slot, gfn_t old)
+{
+	const struct page_track_region r = {
+		.change = change, .base = slot->base_gfn, .npages = slot->npages, .old_base = old,
+	};
+
+	page_track_notify_region(&mmu->mem.track, &r);
+}
+
+static int create(struct mmu *mmu, const struct memslot_desc *d, struct memslot **slot)
+{
+	int err = -EEXIST;
+
+	spin_lock(&mmu->lock);
+	if (!frames_taken(mmu, d->base_pfn, d->npages))
+		err = memslot_create(&mmu->mem.slots, d);
+	*slot = err ? NULL : memslot_find_id(&mmu->mem.slots, d->id);
+	mmu_unlock(mmu);
+	return err;
+}
+
 int mmu_slot_create(struct mmu *mmu, const struct memslot_desc *d)
 {
 	uint64_t frames = 1ull << (mmu->host.maxphyaddr - PAGE_SHIFT);
-	int err;
+	struct memslot *slot;
+	int err, undone;
 
 	if (d->npages > frames || d->base_pfn.v > frames - d->npages)
 		return -EINVAL;
-	spin_lock(&mmu->lock);
-	if (frames_taken(mmu, d->base_pfn, d->npages))
-		err = -EEXIST;
-	else
-		err = memslot_create(&mmu->mem.slots, d);
-	mmu_unlock(mmu);
-	return err;
+	err = create(mmu, d, &slot);
+	if (err)
+		return err;
+	err = page_track_slot_attach(&mmu->mem.track, &slot->track);
+	if (err) {
+		spin_lock(&mmu->lock);
+		undone = memslot_delete(&mmu->mem.slots, d->id);
+		mmu_unlock(mmu);
+		ASSERT(!undone);
+		return err;
+	}
+	tell_region(mmu, REGION_CREATED, slot, slot->base_gfn);
+	return 0;
 }
 
 static void drop_roots_in(struct mmu *mmu, const struct memslot *slot)
@@ -209,77 +289,70 @@ static void leave_slot(struct mmu *mmu, struct memslot *slot)
 	shadow_commit(mmu);
 }
 
-/* The counts on a slot that is left, all of them others', by mode. */
-static void count_others(const struct memslot *slot, uint64_t total[PAGE_TRACK_MODES])
+static struct memslot *slot_by_id(struct mmu *mmu, uint32_t id)
 {
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		total[mode] = page_track_total(&slot->track, mode);
+	struct memslot *slot;
+
+	spin_lock(&mmu->lock);
+	slot = memslot_find_id(&mmu->mem.slots, id);
+	spin_unlock(&mmu->lock);
+	return slot;
 }
 
-static void forget_others(struct mmu *mmu, const uint64_t total[PAGE_TRACK_MODES])
+/* Nothing of the MMU, of a step or of trackers is left on @slot. */
+static void vacate(struct mmu *mmu, struct memslot *slot)
 {
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		mmu->tracked[mode] -= total[mode];
+	spin_lock(&mmu->lock);
+	mmu_step_forget(mmu, slot->base_gfn, slot->npages);
+	leave_slot(mmu, slot);
+	mmu_unlock(mmu);
+	page_track_slot_detach(&mmu->mem.track, &slot->track);
 }
 
 int mmu_slot_delete(struct mmu *mmu, uint32_t id)
 {
-	uint64_t total[PAGE_TRACK_MODES];
-	struct memslot *slot;
-	uint64_t npages;
-	gfn_t base;
+	struct memslot *slot = slot_by_id(mmu, id);
 	int err;
 
-	spin_lock(&mmu->lock);
-	slot = memslot_find_id(&mmu->mem.slots, id);
-	if (slot) {
-		base = slot->base_gfn;
-		npages = slot->npages;
-	}
-	spin_unlock(&mmu->lock);
 	if (!slot)
 		return -ENOENT;
-	page_track_notify_region_removed(&mmu->mem.track, base, npages);
-
+	tell_region(mmu, REGION_REMOVED, slot, slot->base_gfn);
+	slot = slot_by_id(mmu, id);
+	if (!slot) /* a tracker was quicker */
+		return -ENOENT;
+	vacate(mmu, slot);
 	spin_lock(&mmu->lock);
-	slot = memslot_find_id(&mmu->mem.slots, id);
-	err = slot ? 0 : -ENOENT; /* a tracker may have been quicker */
-	if (slot) {
-		mmu_step_forget(mmu, base, npages);
-		leave_slot(mmu, slot);
-		count_others(slot, total);
-		forget_others(mmu, total);
-		err = memslot_delete(&mmu->mem.slots, id);
-	}
+	err = memslot_delete(&mmu->mem.slots, id);
 	mmu_unlock(mmu);
 	return err;
 }
 
 int mmu_slot_move(struct mmu *mmu, uint32_t id, gfn_t base)
 {
-	uint64_t total[PAGE_TRACK_MODES];
-	uint64_t npages = 0;
-	struct memslot *slot;
-	gfn_t old = base;
-	int err = -ENOENT;
+	struct memslot *slot, moved;
+	gfn_t old;
+	int err;
 
 	spin_lock(&mmu->lock);
+	err = memslot_move_prepare(&mmu->mem.slots, id, base, &moved);
 	slot = memslot_find_id(&mmu->mem.slots, id);
-	if (slot) {
-		old = slot->base_gfn;
-		npages = slot->npages;
-		leave_slot(mmu, slot); /* a cache: no loss when the move fails */
-		count_others(slot, total);
-		err = memslot_move(&mmu->mem.slots, id, base);
+	spin_unlock(&mmu->lock);
+	if (err)
+		return err;
+	err = page_track_slot_move_prepare(&mmu->mem.track, &slot->track, base, &moved.track);
+	if (err) {
+		memslot_move_undo(&moved);
+		return err;
 	}
-	if (!err) {
-		mmu_step_forget(mmu, old, npages);
-		forget_others(mmu, total);
-	}
+	old = slot->base_gfn;
+	vacate(mmu, slot);
+	spin_lock(&mmu->lock);
+	memslot_move_commit(&mmu->mem.slots, slot, &moved);
 	mmu_unlock(mmu);
-	if (!err)
-		page_track_notify_region_removed(&mmu->mem.track, old, npages);
-	return err;
+	err = page_track_slot_attach(&mmu->mem.track, &slot->track);
+	ASSERT(!err); /* it was prepared */
+	tell_region(mmu, REGION_MOVED, slot, old);
+	return 0;
 }
 
 int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags)
@@ -296,74 +369,4 @@ int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags)
 		leave_slot(mmu, slot);
 	mmu_unlock(mmu);
 	return err;
-}
-
-/* ---- tracking ---------------------------------------------------------------------- */
-
-/* The counts of others than the MMU on @gfn. */
-static unsigned int others_count(const struct mmu *mmu, const struct memslot *slot, gfn_t gfn,
-				 enum page_track_mode mode)
-{
-	unsigned int own = mode == PAGE_TRACK_WRITE ? shadow_count(&mmu->pool, gfn) : 0;
-
-	return page_track_count(&slot->track, gfn, mode) - own;
-}
-
-int mmu_track_add(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode)
-{
-	struct memslot *slot;
-	uint32_t *no_large;
-	int err = 0;
-
-	if ((unsigned int)mode >= PAGE_TRACK_MODES)
-		return -EINVAL;
-	spin_lock(&mmu->lock);
-	slot = memslot_find(&mmu->mem.slots, gfn);
-	if (!slot)
-		err = -EINVAL;
-	else if (others_count(mmu, slot, gfn, mode) >= PAGE_TRACK_COUNT_MAX - SHADOW_COUNT_MAX)
-		err = -EOVERFLOW;
-	else
-		slot->no_large[memslot_index(slot, gfn, PG_LEVEL_2M)]++;
-	spin_unlock(&mmu->lock);
-	if (err)
-		return err;
-
-	err = page_track_add(&mmu->mem.track, &slot->track, gfn, mode);
-	spin_lock(&mmu->lock);
-	no_large = &slot->no_large[memslot_index(slot, gfn, PG_LEVEL_2M)];
-	if (err)
-		--*no_large;
-	else
-		mmu->tracked[mode]++;
-	spin_unlock(&mmu->lock);
-	return err;
-}
-
-int mmu_track_remove(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode)
-{
-	struct memslot *slot;
-	uint32_t *no_large;
-	int err = 0;
-
-	if ((unsigned int)mode >= PAGE_TRACK_MODES)
-		return -EINVAL;
-	spin_lock(&mmu->lock);
-	slot = memslot_find(&mmu->mem.slots, gfn);
-	if (!slot)
-		err = -EINVAL;
-	else if (others_count(mmu, slot, gfn, mode) == 0)
-		err = -ENOENT;
-	spin_unlock(&mmu->lock);
-	if (!err)
-		err = page_track_remove(&mmu->mem.track, &slot->track, gfn, mode);
-	if (err)
-		return err;
-	spin_lock(&mmu->lock);
-	mmu->tracked[mode]--;
-	no_large = &slot->no_large[memslot_index(slot, gfn, PG_LEVEL_2M)];
-	if (--*no_large == 0)
-		shadow_zap_split(mmu, gfn);
-	mmu_unlock(mmu);
-	return 0;
 }

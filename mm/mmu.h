@@ -4,11 +4,11 @@
  * ask of it. One struct mmu per VM, one struct mmu_vcpu per virtual CPU.
  *
  *   lock            protects                               order
- *   mmu.lock        slots, shadow pages, rmaps, counters   first
+ *   page_track      trackers and what they hold            first
+ *   mmu.lock        slots, shadow pages, rmaps, counters   inside page_track
  *   page_alloc      free lists of machine memory           inside mmu.lock
  *
- * Trackers are called with no lock held; page_track.lock, where both are
- * held, is outside mmu.lock. Rights that are taken away are followed by a
+ * Trackers are called with no lock held. Rights that are taken away are followed by a
  * flush of every CPU that may hold them before the lock is dropped or the
  * caller is told.
  */
@@ -29,6 +29,8 @@ struct mmu_host {
 	 * at the latest before that CPU enters the guest again. Called with
 	 * mmu.lock held: must not call back. */
 	void (*flush)(void *ctx);
+	/* The clock of events and flood budgets; NULL: it stands still. */
+	uint64_t (*tsc)(void *ctx);
 	void *ctx;
 };
 
@@ -50,25 +52,36 @@ struct mmu_stats {
 	uint64_t flushes;
 };
 
+/* Pages at a time that run untrapped although a tracker of another address space
+ * (page_tracker.only_cr3) holds them. */
+#define MMU_LENT_MAX 64
+
 struct mmu {
 	struct guest_mem mem; /* slots and tracking of this VM */
 	struct spinlock lock;
 	struct mmu_host host;
 	struct shadow_pool pool;      /* the quota; see mm/shadow.h */
-	struct page_tracker tracker;  /* the MMU's own, priority 0 */
 	struct mmu_stats stats;
-	uint64_t tracked[PAGE_TRACK_MODES]; /* counts held through mmu_track_add() */
-	unsigned int pfn_last_hit;    /* see rmap_slot_of_pfn() */
+	gfn_t lent[MMU_LENT_MAX];     /* see mmu_lend.c */
+	unsigned int lent_count;
 	TAILQ_HEAD(, mmu_vcpu) vcpus;
 };
 
 /* Pages opened for one natively stepped instruction. */
 #define MMU_STEP_PAGES_MAX 8
 
+struct mmu_step_page {
+	gfn_t gfn;
+	uint32_t open;               /* ACCESS_*: what the step may do there */
+	bool accessed[2];            /* PAGE_TRACK_WRITE, _READ: by a fault that opened it */
+	gva_t at[2];                 /* and where first */
+};
+
 struct mmu_step {
 	unsigned int count;
-	gfn_t page[MMU_STEP_PAGES_MAX];
+	struct mmu_step_page page[MMU_STEP_PAGES_MAX];
 	uint8_t *before; /* [MMU_STEP_PAGES_MAX][PAGE_SIZE]: what they held */
+	struct access_origin origin; /* of the instruction */
 };
 
 struct mmu_vcpu {
@@ -91,8 +104,8 @@ must_check int mmu_init(struct mmu *mmu, const struct mmu_config *cfg);
 /* Frees every shadow page, and gives back the counts they hold. All vCPUs
  * must be gone. */
 void mmu_zap_all(struct mmu *mmu);
-/* All vCPUs must be gone, and all trackers unregistered. Frees every shadow page and slot; not the guest's
- * memory itself, which belongs to whoever made the slots. */
+/* All vCPUs must be gone. Frees every shadow page and slot, and destroys the trackers
+ * that are left; not the guest's memory itself, which belongs to whoever made the slots. */
 void mmu_destroy(struct mmu *mmu);
 
 /* Starts with paging off. @maxphyaddr and 1 GiB pages: the guest's. */
@@ -104,23 +117,15 @@ void mmu_vcpu_destroy(struct mmu_vcpu *v);
  * holds an old translation when they return. Also -EEXIST when a machine
  * frame is in a slot already (no two gfns share a page, so protecting one gfn
  * protects the page), and -EINVAL when it is beyond the CPU's addresses.
- * Trackers hear of the region before it goes with a delete, which cannot
- * fail then, and after it went with a move, which can.
+ * Counts of trackers stay or go by each tracker's policy (pagetrack/tracker.h); a
+ * create and a move can fail for them with -ENOMEM and -EOVERFLOW. Trackers hear of a
+ * delete before, when it cannot fail any more, and of the others after.
+ * The vCPUs of the VM are outside the guest, and only one such call at a time.
  */
 must_check int mmu_slot_create(struct mmu *mmu, const struct memslot_desc *d);
 must_check int mmu_slot_delete(struct mmu *mmu, uint32_t id);
 must_check int mmu_slot_move(struct mmu *mmu, uint32_t id, gfn_t base);
 must_check int mmu_slot_set_flags(struct mmu *mmu, uint32_t id, uint32_t flags);
-
-/*
- * Tracking by gfn: page_track_add/remove on the slot that holds it; -EINVAL
- * also when none does. This is the door for all counts but the MMU's own: it
- * leaves SHADOW_COUNT_MAX of each counter to those (-EOVERFLOW beyond 49,151
- * others), never gives one of them back (-ENOENT), and keeps large mappings
- * away from tracked pages.
- */
-must_check int mmu_track_add(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
-must_check int mmu_track_remove(struct mmu *mmu, gfn_t gfn, enum page_track_mode mode);
 
 /*
  * What the hardware's registers must hold beside hw_cr3 while the guest runs:
@@ -155,6 +160,7 @@ struct page_fault {
 	uint32_t error_code;   /* the hardware's: PFERR_* */
 	bool ac;               /* RFLAGS.AC of the guest */
 	bool implicit;         /* access by the CPU itself, e.g. event delivery */
+	const struct access_origin *origin; /* for trackers; NULL: walks are nobody's reads */
 	struct guest_walk walk;
 	gpa_t gpa;             /* FAULT_FIXED, _EMULATE and _MMIO */
 	uint32_t inject_code;  /* FAULT_INJECT: error code for the guest */
@@ -163,6 +169,9 @@ struct page_fault {
 /* A #PF of the running guest, @f->addr/.error_code/.ac/.implicit set. */
 enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f);
 
+/* The error code of a #PF by which a tracker denies the access of @error_code. */
+uint32_t mmu_denied_code(const struct guest_paging *p, uint32_t error_code);
+
 /* The guest executed INVLPG or an equivalent. Shadow tables are exact, and
  * what a write to a guest table took away is flushed by then: there is
  * nothing to do, and INVLPG need not exit. */
@@ -170,19 +179,30 @@ void mmu_invlpg(struct mmu_vcpu *v, gva_t addr);
 
 /*
  * The native step: an instruction the emulator does not know runs on the
- * hardware with the tracked page opened for this vCPU alone.
+ * hardware with the tracked page opened for this vCPU alone, and only for what
+ * its faults have asked for.
  *
- *   mmu_step_open(v, f)   for the fault that could not be emulated, and for
- *                         each further FAULT_EMULATE during the step
- *   mmu_step_close(v)     after the step: takes the rights away again, and
- *                         tells the trackers what changed
+ *   mmu_step_ask(v, f)    the trackers are asked about the fault that could not be
+ *                         emulated, and about each further FAULT_EMULATE during the
+ *                         step. If they deny it they are told so, and it is not
+ *                         opened. Fetches are not asked about: see guest_fetch().
+ *   mmu_step_open(v, f)   then
+ *   mmu_step_close(v, done) after the step: takes the rights away again, and
+ *                         tells the trackers. @done: the instruction was completed,
+ *                         otherwise it will run again and only what has changed is told
+ *
+ * A write is one event in a page: the run of bytes from the first to the last of those
+ * that changed and the one that faulted. A read is one, somewhere from the address that
+ * faulted to the end of the page. What the instruction does in a page beyond
+ * that with rights it has been given is not seen.
  *
  * The caller keeps the other vCPUs of the VM out of the guest in between.
  * -E2BIG: more than MMU_STEP_PAGES_MAX pages, -EFAULT: not RAM or read-only,
  * -ENOMEM: as FAULT_NOMEM.
  */
+must_check enum page_track_verdict mmu_step_ask(struct mmu_vcpu *v, const struct page_fault *f);
 must_check int mmu_step_open(struct mmu_vcpu *v, const struct page_fault *f);
-void mmu_step_close(struct mmu_vcpu *v);
+void mmu_step_close(struct mmu_vcpu *v, bool done);
 
 /* Checks invariants I1..I8 (docs/shadow-mmu.md) over everything. Returns the
  * number of violations, each logged. Slow; for tests and debug builds. */

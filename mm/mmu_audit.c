@@ -154,49 +154,48 @@ static bool large_is_impossible(const struct memslot *slot, uint64_t start)
 	       ((slot->base_gfn.v ^ slot->base_pfn.v) & (n - 1)) != 0;
 }
 
-/* The counts of one page: the shadow MMU's and those of others, both of which
- * also forbid a large mapping. */
-static uint64_t check_counts(struct audit *a, const struct memslot *slot, gfn_t gfn,
-			     uint64_t others[PAGE_TRACK_MODES])
+/* The counts of one page: the shadow MMU's and the trackers'. */
+static void check_counts(struct audit *a, const struct memslot *slot, gfn_t gfn)
 {
 	unsigned int own = shadow_count(&a->mmu->pool, gfn);
-	uint64_t reasons = 0;
 
-	audit_check(a, page_track_count(&slot->track, gfn, PAGE_TRACK_WRITE) >= own,
-		    "I4: fewer counts than shadow pages", gfn.v, own);
 	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++) {
-		reasons += page_track_count(&slot->track, gfn, mode);
-		others[mode] += page_track_count(&slot->track, gfn, mode);
+		uint64_t held = page_track_held(&a->mmu->mem.track, gfn, mode) + (mode == PAGE_TRACK_WRITE ? own : 0);
+
+		audit_check(a, page_track_count(&slot->track, gfn, mode) == held,
+			    "I4: a counter is not what is held", gfn.v, held);
 	}
-	others[PAGE_TRACK_WRITE] -= own;
-	return reasons;
 }
 
-static void check_slot(struct audit *a, const struct memslot *slot, uint64_t others[PAGE_TRACK_MODES])
+static void check_slot(struct audit *a, const struct memslot *slot)
 {
 	uint64_t n = LEVEL_PAGES(PG_LEVEL_2M), end = slot->base_gfn.v + slot->npages;
 
 	for (uint64_t start = slot->base_gfn.v & ~(n - 1); start < end; start += n) {
-		uint64_t reasons = large_is_impossible(slot, start);
+		uint64_t first = start < slot->base_gfn.v ? slot->base_gfn.v : start;
+		bool active = false;
 
-		for (uint64_t i = start; i < start + n; i++)
-			if (memslot_contains(slot, gfn(i)))
-				reasons += check_counts(a, slot, gfn(i), others);
-		audit_check(a, slot->no_large[(start >> 9) - (slot->base_gfn.v >> 9)] == reasons,
-			    "I4: no_large is not the reasons recounted", start, reasons);
+		for (uint64_t i = start; i < start + n; i++) {
+			if (!memslot_contains(slot, gfn(i)))
+				continue;
+			check_counts(a, slot, gfn(i));
+			for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
+				active |= page_track_is_active(&slot->track, gfn(i), mode);
+		}
+		audit_check(a, active == page_track_range_is_active(&slot->track, gfn(first)),
+			    "I4: a range is not as active as its pages", start, active);
+		audit_check(a, slot->no_large[(start >> 9) - (slot->base_gfn.v >> 9)] == large_is_impossible(slot, start),
+			    "no_large is wrong", start, 0);
 	}
 }
 
+/* Asks page tracking, whose lock is outside mmu.lock. */
 static void check_counters(struct audit *a)
 {
 	const struct memslots *s = &a->mmu->mem.slots;
-	uint64_t others[PAGE_TRACK_MODES] = { 0 };
 
 	for (unsigned int n = 0; n < s->count; n++)
-		check_slot(a, s->slot[n], others);
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		audit_check(a, others[mode] == a->mmu->tracked[mode], "I4: counts of others are not what they hold",
-			    others[mode], a->mmu->tracked[mode]);
+		check_slot(a, s->slot[n]);
 }
 
 /* ---- roots -------------------------------------------------------------------- */
@@ -228,9 +227,9 @@ unsigned int mmu_audit(struct mmu *mmu)
 	spin_lock(&mmu->lock);
 	check_pool(&a);
 	check_lists(&a);
-	check_counters(&a);
 	TAILQ_FOREACH(v, &mmu->vcpus, link)
 		check_root(&a, v);
 	spin_unlock(&mmu->lock);
+	check_counters(&a);
 	return a.violations;
 }

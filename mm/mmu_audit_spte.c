@@ -9,7 +9,7 @@
 #include "mm/port.h"
 
 /* Bits that must be zero in every present spte. */
-#define SPTE_ZERO (0x7ff0000000000000ull | (1ull << 11) | (1ull << 8) | (1ull << 4) | (1ull << 3))
+#define SPTE_ZERO (0x7ff0000000000000ull | (1ull << 8) | (1ull << 4) | (1ull << 3))
 
 /* What stands behind one entry: from the guest's table, or from the frames
  * that a direct page maps. */
@@ -112,8 +112,16 @@ static bool is_open_somewhere(const struct mmu *mmu, gfn_t gfn)
 
 	TAILQ_FOREACH(v, &mmu->vcpus, link)
 		for (unsigned int i = 0; i < v->step.count; i++)
-			if (v->step.page[i].v == gfn.v)
+			if (v->step.page[i].gfn.v == gfn.v)
 				return true;
+	return false;
+}
+
+static bool is_lent(const struct mmu *mmu, gfn_t gfn)
+{
+	for (unsigned int i = 0; i < mmu->lent_count; i++)
+		if (mmu->lent[i].v == gfn.v)
+			return true;
 	return false;
 }
 
@@ -127,6 +135,11 @@ static void check_slot_rights(struct audit *a, const struct memslot *slot, gfn_t
 		audit_check(a, !(got & ACCESS_WRITE), "I3: writable in a read-only slot", gfn.v, spte);
 	if (spte & SPTE_OPENED) {
 		audit_check(a, is_open_somewhere(a->mmu, gfn), "I3: opened for no step", gfn.v, spte);
+		return;
+	}
+	if (spte & SPTE_LENT) {
+		audit_check(a, level == 1 && is_lent(a->mmu, gfn) && !((got & ACCESS_WRITE) && shadow_count(&a->mmu->pool, gfn)),
+			    "I3: lent to nobody", gfn.v, spte);
 		return;
 	}
 	if (slot->dirty_bitmap)

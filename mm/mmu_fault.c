@@ -47,6 +47,8 @@ uint32_t mmu_tracked_rights(const struct memslot *slot, gfn_t gfn)
 {
 	uint32_t rights = ACCESS_ALL | ACCESS_READ;
 
+	if (!page_track_range_is_active(&slot->track, gfn)) /* as most are */
+		return rights;
 	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
 		if (page_track_is_active(&slot->track, gfn, mode))
 			rights &= ~mmu_mode_takes(mode);
@@ -60,8 +62,7 @@ static bool is_logged_clean(const struct memslot *slot, gfn_t gfn)
 	return slot->dirty_bitmap && !(slot->dirty_bitmap[i / 64] & (1ull << (i % 64)));
 }
 
-/* What the access needs. */
-static uint32_t needed_rights(const struct page_fault *f)
+uint32_t mmu_needed_rights(const struct page_fault *f)
 {
 	return ACCESS_READ | (f->error_code & PFERR_WRITE ? ACCESS_WRITE : 0) |
 	       (f->error_code & PFERR_USER ? ACCESS_USER : 0) |
@@ -77,7 +78,7 @@ static uint32_t needed_rights(const struct page_fault *f)
  * read it with AC clear, which no spte can say: for one instruction at most,
  * whose access the walk has allowed.
  */
-static bool force_write(const struct mmu_vcpu *v, bool open, uint32_t *access)
+static bool force_write(const struct mmu_vcpu *v, uint32_t open, uint32_t *access)
 {
 	if (v->paging.cr0 & X86_CR0_WP)
 		return false;
@@ -95,7 +96,7 @@ static bool force_write(const struct mmu_vcpu *v, bool open, uint32_t *access)
 /* The rights that the guest's tables give, in the form that the access of @f
  * needs. A clean page is read-only, so that the write that makes it dirty is
  * seen. False: no spte can let this access through. */
-static bool guest_rights(const struct mmu_vcpu *v, const struct page_fault *f, bool open, uint32_t *access)
+static bool guest_rights(const struct mmu_vcpu *v, const struct page_fault *f, uint32_t open, uint32_t *access)
 {
 	const struct guest_walk *w = &f->walk;
 	bool write = f->error_code & PFERR_WRITE;
@@ -122,7 +123,8 @@ struct descent {
 	struct memslot *slot; /* of the page that is mapped */
 	gfn_t gfn;
 	uint32_t access;      /* the guest's rights to it */
-	bool open;
+	uint32_t open;        /* rights of a native step, whatever tracking says */
+	uint32_t lent;        /* rights lent in this address space, though tracked in another */
 	struct shadow_page *sp;
 };
 
@@ -153,11 +155,12 @@ static bool is_leaf_level(const struct descent *d)
 
 	if (level == PG_LEVEL_4K)
 		return true;
-	if (level > MAPPING_LEVEL_MAX || d->open || (d->slot->flags & MEMSLOT_LOG_DIRTY))
+	if (level > MAPPING_LEVEL_MAX || d->open || d->lent || (d->slot->flags & MEMSLOT_LOG_DIRTY))
 		return false;
 	if (!d->sp->role.direct && d->f->walk.level < level)
 		return false;
-	return d->slot->no_large[memslot_index(d->slot, d->gfn, level)] == 0;
+	return !d->slot->no_large[memslot_index(d->slot, d->gfn, level)] &&
+	       !page_track_range_is_active(&d->slot->track, d->gfn);
 }
 
 /* The shadow page that the entry of d->sp for the address must point to. */
@@ -211,8 +214,7 @@ static uint32_t page_rights(const struct descent *d, gfn_t g)
 {
 	uint32_t rights = d->access | ACCESS_READ;
 
-	if (!d->open)
-		rights &= mmu_tracked_rights(d->slot, g);
+	rights &= mmu_tracked_rights(d->slot, g) | (g.v == d->gfn.v ? d->open | d->lent : 0);
 	if (d->slot->flags & MEMSLOT_READONLY)
 		rights &= ~ACCESS_WRITE;
 	return rights;
@@ -247,8 +249,11 @@ static enum fault_result set_leaf(const struct descent *d)
 	int level = d->sp->role.level;
 	uint64_t *sptep = &shadow_table(&mmu->pool, d->sp)[spte_index(d->f->addr, level)];
 	/* Asked anew: the path may have write-protected the very page. */
-	uint32_t rights = page_rights(d, d->gfn), needed = needed_rights(d->f);
+	uint32_t rights = page_rights(d, d->gfn), needed = mmu_needed_rights(d->f);
 	uint64_t spte;
+
+	if (d->lent && shadow_count(&mmu->pool, d->gfn))
+		return FAULT_EMULATE;
 
 	/* The user bit is not ours to judge: the walk has. */
 	if (needed & ~rights & (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC))
@@ -260,6 +265,8 @@ static enum fault_result set_leaf(const struct descent *d)
 	spte = spte_make_leaf(memslot_pfn(d->slot, gfn(d->gfn.v & ~(LEVEL_PAGES(level) - 1))), rights, level);
 	if (d->open)
 		spte |= SPTE_OPENED;
+	if (d->lent)
+		spte |= SPTE_LENT;
 	if (*sptep == spte)
 		return FAULT_SPURIOUS;
 	spte_set(mmu, sptep, spte);
@@ -269,7 +276,20 @@ static enum fault_result set_leaf(const struct descent *d)
 	return FAULT_FIXED;
 }
 
-enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, bool open)
+/* What trackers leave is too little for the access: may more be lent? Not of a
+ * page that is a table, nor of one that becomes one on the way to it. */
+static bool borrow(struct descent *d, const struct mmu_loan *loan)
+{
+	uint32_t needed = mmu_needed_rights(d->f) & ~ACCESS_USER;
+
+	if (!(needed & ~mmu_tracked_rights(d->slot, d->gfn)))
+		return true;
+	d->lent = loan && (needed & ~loan->rights) == 0 ? mmu_lend(d->v->mmu, d->gfn, loan) : 0;
+	return d->lent != 0;
+}
+
+enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, uint32_t open,
+			  const struct mmu_loan *loan)
 {
 	struct descent d = { .v = v, .f = f, .gfn = gpa_to_gfn(f->gpa), .open = open };
 
@@ -278,7 +298,7 @@ enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, bool o
 		return FAULT_MMIO;
 	if ((d.slot->flags & MEMSLOT_READONLY) && (f->error_code & PFERR_WRITE))
 		return FAULT_EMULATE;
-	if (!open && (needed_rights(f) & ~mmu_tracked_rights(d.slot, d.gfn)))
+	if (!open && !borrow(&d, loan))
 		return FAULT_EMULATE;
 	if (!guest_rights(v, f, open, &d.access))
 		return FAULT_EMULATE;
@@ -304,22 +324,28 @@ static uint32_t walk_access(const struct page_fault *f)
 	       (f->implicit ? WALK_IMPLICIT : 0);
 }
 
+uint32_t mmu_denied_code(const struct guest_paging *p, uint32_t error_code)
+{
+	bool tells_fetch = (paging_pae(p) && (p->efer & EFER_NXE)) || (p->cr4 & X86_CR4_SMEP);
+
+	return PFERR_PRESENT | (error_code & (PFERR_WRITE | PFERR_USER)) |
+	       (tells_fetch ? error_code & PFERR_FETCH : 0);
+}
+
 /* Reads of a hole give all ones on a PC, which as a paging-structure entry
  * has reserved bits set. */
 static uint32_t hole_error_code(const struct guest_paging *p, const struct page_fault *f)
 {
-	bool tells_fetch = (paging_pae(p) && (p->efer & EFER_NXE)) || (p->cr4 & X86_CR4_SMEP);
-
-	return PFERR_PRESENT | PFERR_RSVD | (f->error_code & (PFERR_WRITE | PFERR_USER)) |
-	       (tells_fetch ? f->error_code & PFERR_FETCH : 0);
+	return mmu_denied_code(p, f->error_code) | PFERR_RSVD;
 }
 
 enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f)
 {
 	struct mmu *mmu = v->mmu;
 	enum fault_result result;
+	struct mmu_loan loan;
 
-	switch (guest_walk(&f->walk, &mmu->mem, &v->paging, f->addr, walk_access(f))) {
+	switch (guest_walk(&f->walk, &mmu->mem, &v->paging, f->addr, walk_access(f), f->origin)) {
 	case WALK_OK:
 		break;
 	case WALK_FAULT:
@@ -332,6 +358,7 @@ enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f)
 		return FAULT_INJECT;
 	}
 	f->gpa = gpa_add(gfn_to_gpa(f->walk.gfn), gva_offset(f->addr));
+	loan = mmu_lendable(v, gpa_to_gfn(f->gpa));
 	spin_lock(&mmu->lock);
 	mmu->stats.faults++;
 	if (shadow_reserve(mmu, SHADOW_PAGES_PER_OP)) {
@@ -339,7 +366,7 @@ enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f)
 	} else {
 		if (!v->root.complete)
 			mmu_root_load(v);
-		result = mmu_map(v, f, false);
+		result = mmu_map(v, f, 0, &loan);
 	}
 	mmu_unlock(mmu);
 	return result;

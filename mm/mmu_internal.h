@@ -20,12 +20,29 @@ void mmu_root_load(struct mmu_vcpu *v);
 /* Takes v off its root: an empty one until mmu_root_load(). */
 void mmu_root_drop(struct mmu_vcpu *v);
 
-/* Installs the path of f->walk down to its leaf. @open: for a native step,
- * whatever tracking says. */
-enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, bool open);
+/* The rights (ACCESS_*) that the access of @f needs. */
+uint32_t mmu_needed_rights(const struct page_fault *f);
 
-/* The tracker callback of the MMU itself; takes mmu.lock. */
-void mmu_table_written(struct page_tracker *t, const struct page_track_write *w);
+/* What may be lent of a page, as things stand when mmu_lendable() looks. */
+struct mmu_loan {
+	uint32_t rights;    /* ACCESS_* that no tracker of this address space objects to; 0: none */
+	uint64_t additions; /* of the tracking then */
+};
+
+/* Installs the path of f->walk down to its leaf. @open: rights (ACCESS_*) to the page that
+ * a native step has, whatever tracking says; 0: no step. @loan: NULL in a step. */
+enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, uint32_t open,
+			  const struct mmu_loan *loan);
+
+/* The one that needs page_track.lock, and is called without mmu.lock. */
+struct mmu_loan mmu_lendable(struct mmu_vcpu *v, gfn_t gfn);
+/* The rights of @loan, if it still stands: the page is on the list. 0: nothing is lent. */
+uint32_t mmu_lend(struct mmu *mmu, gfn_t gfn, const struct mmu_loan *loan);
+/* CR3 changes, or a vCPU comes: nothing is lent any more. */
+void mmu_lent_take_back(struct mmu *mmu);
+
+/* Memory was written; takes mmu.lock. */
+void mmu_table_written(void *mmu, const struct page_track_event *e);
 
 /* Forgets opened pages in [base, base + npages). */
 void mmu_step_forget(struct mmu *mmu, gfn_t base, uint64_t npages);

@@ -171,6 +171,8 @@ int mmu_set_paging(struct mmu_vcpu *v, const struct guest_paging *p)
 	if (!err) {
 		if (p->cr0 != v->paging.cr0 || p->cr4 != v->paging.cr4 || p->efer != v->paging.efer)
 			mmu->pool.flush_owed = true;
+		if ((p->cr3 ^ v->paging.cr3) & SPTE_FRAME_MASK)
+			mmu_lent_take_back(mmu);
 		v->paging = *p;
 		mmu_root_load(v);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The MMU as a tracker: a guest table that is shadowed was written, by
+ * What the MMU does when it is told of a write: a guest table that is shadowed was written, by
  * whomever. Exactly the shadow entries whose guest entries changed are
  * dropped, in every role; a write of any width and place is cut into the
  * guest entries it touches.
@@ -37,7 +37,7 @@ static bool shadow_stays(uint64_t old, uint64_t new)
 
 /* The guest entry that is @new now, as it was before @w. @offset: of the
  * entry in its page. */
-static uint64_t gpte_before(const struct page_track_write *w, unsigned int offset, unsigned int size,
+static uint64_t gpte_before(const struct page_track_event *w, unsigned int offset, unsigned int size,
 			    uint64_t new)
 {
 	unsigned int start = (unsigned int)gpa_offset(w->gpa);
@@ -85,7 +85,7 @@ static void entry_written(struct mmu *mmu, struct shadow_page *sp, unsigned int 
 }
 
 static void update(struct mmu *mmu, struct shadow_page *sp, const struct memslot *slot,
-		   const struct page_track_write *w)
+		   const struct page_track_event *w)
 {
 	unsigned int size = mmu_gpte_size(sp->role);
 	unsigned int start = (unsigned int)gpa_offset(w->gpa);
@@ -105,22 +105,22 @@ static bool is_orphan(const struct shadow_page *sp)
 }
 
 /* Is this how a page is written that is no table any more? */
-static bool is_flooded(struct shadow_page *sp, const struct page_track_write *w)
+static bool is_flooded(struct shadow_page *sp, const struct page_track_event *w)
 {
 	unsigned int size = mmu_gpte_size(sp->role);
 	uint64_t first = w->gpa.v / size, last = (w->gpa.v + w->len - 1) / size;
 	bool is_flag_byte = w->len == 1 && w->gpa.v % size == 0; /* as "lock andb" changes P, W, U, A and D */
 
-	if (sp->pins || w->writer == WRITER_WALKER)
+	if (sp->pins || w->origin->agent == AGENT_WALKER)
 		return false;
 	if (is_orphan(sp) || first != last || (w->len < 4 && !is_flag_byte))
 		return true;
 	return ++sp->writes >= FLOOD_WRITES;
 }
 
-void mmu_table_written(struct page_tracker *t, const struct page_track_write *w)
+void mmu_table_written(void *opaque, const struct page_track_event *w)
 {
-	struct mmu *mmu = container_of(t, struct mmu, tracker);
+	struct mmu *mmu = opaque;
 	gfn_t g = gpa_to_gfn(w->gpa);
 	struct shadow_page *sp, *next;
 	struct memslot *slot;

@@ -57,19 +57,11 @@ static void list_remove(struct shadow_pool *pool, struct rmap_head *head, const 
 
 struct memslot *rmap_slot_of_pfn(struct mmu *mmu, pfn_t frame, gfn_t *out)
 {
-	struct memslots *s = &mmu->mem.slots;
+	struct memslot *slot = memslot_find_pfn(&mmu->mem.slots, frame);
 
-	for (unsigned int n = 0; n < s->count; n++) {
-		unsigned int i = (mmu->pfn_last_hit + n) % s->count;
-		uint64_t offset = frame.v - s->slot[i]->base_pfn.v;
-
-		if (offset < s->slot[i]->npages) {
-			mmu->pfn_last_hit = i;
-			*out = gfn_add(s->slot[i]->base_gfn, offset);
-			return s->slot[i];
-		}
-	}
-	return NULL;
+	if (slot)
+		*out = gfn_add(slot->base_gfn, frame.v - slot->base_pfn.v);
+	return slot;
 }
 
 static struct rmap_head *head_of(struct mmu *mmu, const uint64_t *sptep, uint64_t spte)
@@ -129,13 +121,13 @@ void rmap_drop_slot(struct mmu *mmu, struct memslot *slot)
 			drop_all(mmu, &slot->rmap[level - 1][i]);
 }
 
-void rmap_drop_opened(struct mmu *mmu, struct memslot *slot, gfn_t gfn)
+void rmap_drop_marked(struct mmu *mmu, struct memslot *slot, gfn_t gfn, uint64_t marks)
 {
 	uint64_t *sptep, *next;
 
 	for (sptep = rmap_first(&mmu->pool, head_at(slot, gfn, PG_LEVEL_4K)); sptep; sptep = next) {
 		next = rmap_next(&mmu->pool, sptep);
-		if (*sptep & SPTE_OPENED)
+		if (*sptep & marks)
 			spte_drop(mmu, sptep);
 	}
 }

@@ -46,7 +46,7 @@ void rmap_take_rights(struct mmu *mmu, struct memslot *slot, gfn_t gfn, uint32_t
 /* Drops every translation of every frame of @slot. */
 void rmap_drop_slot(struct mmu *mmu, struct memslot *slot);
 
-/* Drops the translations of @gfn that a native step had opened. */
-void rmap_drop_opened(struct mmu *mmu, struct memslot *slot, gfn_t gfn);
+/* Drops the translations of @gfn that have a bit of @marks: SPTE_OPENED, SPTE_LENT. */
+void rmap_drop_marked(struct mmu *mmu, struct memslot *slot, gfn_t gfn, uint64_t marks);
 
 #endif

@@ -118,9 +118,8 @@ static int hold_table(struct mmu *mmu, gfn_t gfn)
 
 	if (!slot)
 		return -EFAULT;
-	if (page_track_count_add(&slot->track, gfn, PAGE_TRACK_WRITE))
+	if (page_track_count_add(&mmu->mem.track, &slot->track, gfn, PAGE_TRACK_WRITE))
 		return -EOVERFLOW;
-	slot->no_large[memslot_index(slot, gfn, PG_LEVEL_2M)]++;
 	rmap_take_rights(mmu, slot, gfn, ACCESS_WRITE);
 	return 0;
 }
@@ -131,9 +130,8 @@ static void release_table(struct mmu *mmu, gfn_t gfn)
 	int err;
 
 	ASSERT(slot); /* a slot's shadow pages go before it */
-	slot->no_large[memslot_index(slot, gfn, PG_LEVEL_2M)]--;
 	err = page_track_count_sub(&slot->track, gfn, PAGE_TRACK_WRITE);
-	ASSERT(!err); /* mmu_track_remove() leaves our counts alone */
+	ASSERT(!err); /* nobody else can remove our counts */
 }
 
 static struct shadow_page *take_free(struct shadow_pool *pool, gfn_t gfn, union shadow_page_role role)
@@ -228,6 +226,8 @@ int shadow_reserve(struct mmu *mmu, uint32_t n)
 	struct shadow_page *sp, *next;
 	uint32_t want = n + pool->total / 32; /* one flush for many */
 
+	if (page_track_reserve(&mmu->mem.track, n))
+		return -ENOMEM;
 	if (pool->free_count >= n)
 		return 0;
 	for (sp = TAILQ_FIRST(&pool->active); sp && pool->free_count + pool->zapped_count < want; sp = next) {

@@ -9,7 +9,7 @@
  *   free --shadow_get()--> active --shadow_zap()--> zapped --flush--> free
  *
  * Invariants: free + active + zapped = total. A shadow page that is not
- * direct holds one WRITE count and one no_large count on its gfn as long as
+ * direct holds one WRITE count on its gfn as long as
  * it is active. The entries of a page that is not active are all "not
  * shadowed". A zapped page is linked from nowhere, but a TLB may know it, so
  * it waits for the flush.
@@ -102,15 +102,15 @@ must_check int shadow_pool_init(struct shadow_pool *pool, uint32_t pages, uint64
 void shadow_pool_destroy(struct shadow_pool *pool);
 
 /* Makes sure that shadow_get() can be called @n times, by zapping what was
- * least recently used. To be called before an operation looks at anything.
- * -ENOMEM: too many pages are pinned. */
+ * least recently used, with a counter chunk for each table. To be called before an operation looks at anything.
+ * -ENOMEM: too many pages are pinned, or the machine has no memory left. */
 must_check int shadow_reserve(struct mmu *mmu, uint32_t n);
 
 /*
  * The shadow page of @gfn in @role, from the hash or new and empty. A new one
  * that is not direct write-protects its gfn, and the flush is done on return:
  * the guest table can be read and stays as read. NULL: no RAM at @gfn (or its
- * counter is full, which mmu_track_add() prevents).
+ * counter is full, which the tracking's own limit for others prevents).
  */
 struct shadow_page *shadow_get(struct mmu *mmu, gfn_t gfn, union shadow_page_role role);
 

@@ -4,9 +4,9 @@
  * 4-level and PAE paging, so software may use bits 11:9 only.
  *
  *   63   62..52  51..12           11   10     9        8    7   6  5     2   1   0
- *  +----+-------+----------------+---+------+--------+---+----+---+---+ +---+---+---+
- *  | NX |   0   | machine frame  | 0 | LEAF | OPENED | 0 | PS | D | A | | U | W | P |
- *  +----+-------+----------------+---+------+--------+---+----+---+---+ +---+---+---+
+ *  +----+-------+----------------+----+------+--------+---+----+---+---+ +---+---+---+
+ *  | NX |   0   | machine frame  |LENT| LEAF | OPENED | 0 | PS | D | A | | U | W | P |
+ *  +----+-------+----------------+----+------+--------+---+----+---+---+ +---+---+---+
  *
  * A is always set, and D wherever W is, so the hardware never writes an spte.
  * An entry that is not present says why in bit 1, and its frame field is all
@@ -37,6 +37,7 @@ struct mmu;
 #define SPTE_LARGE (1ull << 7)
 #define SPTE_OPENED (1ull << 9) /* leaf: for a native step, despite tracking */
 #define SPTE_LEAF (1ull << 10)  /* maps a guest page; else points to a shadow page */
+#define SPTE_LENT (1ull << 11)  /* leaf: despite trackers of another address space, until CR3 changes */
 #define SPTE_NX (1ull << 63)
 #define SPTE_FRAME_MASK 0x000ffffffffff000ull
 

@@ -3,18 +3,26 @@
  * Page tracking: how many parties want a given kind of access to a guest
  * page to trap.
  *
- * Every memory slot embeds a struct page_track_slot, whose arrays
- * gfn_track[mode][gfn - base_gfn] are 16-bit counters. Zero means that the
+ * Every memory slot embeds a struct page_track_slot: 16-bit counters
+ * gfn_track[mode][gfn], seen through page_track_count(). Zero means that the
  * page runs at full speed. The first count of a mode takes the matching right
  * out of every shadow translation of the page, the last one removed lets the
- * MMU give it back. This folder knows no MMU: it reaches it through the
- * struct page_track_mmu_ops given to page_track_init().
+ * MMU give it back. A counter is the sum of what the shadow MMU holds for the
+ * guest tables that it shadows, and of what each tracker holds (tracker.h);
+ * what is told to whom is in event.h.
  *
- * Lock: page_track_add() and page_track_remove() hold page_track.lock over the
- * counter, protect() and flush(), so that a second adder does not return
- * before the first one's flush. A counter itself changes atomically, because
- * the shadow MMU changes it under its own lock. Trackers' callbacks are called
- * with no lock held, and may register and unregister trackers.
+ * Counters lie in chunks, one for 512 guest pages (2 MiB), which are made when
+ * the first of their counters leaves zero and stay as long as the slot:
+ * untracked memory costs a pointer per 2 MiB.
+ *
+ * This folder knows no MMU: it reaches it through the struct
+ * page_track_mmu_ops given to page_track_init().
+ *
+ * Lock: page_track.lock is held over counters, protect() and flush(), so that
+ * a second adder does not return before the first one's flush; mmu.lock is
+ * inside it. A counter itself changes atomically, because the shadow MMU
+ * changes it under its own lock alone. Callbacks run with no lock held, and
+ * may call everything here.
  */
 #ifndef PAGETRACK_PAGE_TRACK_H
 #define PAGETRACK_PAGE_TRACK_H
@@ -31,50 +39,43 @@ enum page_track_mode {
 	PAGE_TRACK_MODES
 };
 
+/* Sets of modes. */
+#define PAGE_TRACK_BIT(mode) (1u << (mode))
+#define PAGE_TRACK_W PAGE_TRACK_BIT(PAGE_TRACK_WRITE)
+#define PAGE_TRACK_R PAGE_TRACK_BIT(PAGE_TRACK_READ)
+#define PAGE_TRACK_X PAGE_TRACK_BIT(PAGE_TRACK_EXEC)
+#define PAGE_TRACK_ALL (PAGE_TRACK_W | PAGE_TRACK_R | PAGE_TRACK_X)
+
 #define PAGE_TRACK_COUNT_MAX UINT16_MAX
+#define PAGE_TRACK_CHUNK_PAGES 512u
+
+struct page_holders; /* which trackers hold what in a chunk; see hold.h */
+
+/* 512 guest pages, the first a multiple of 512. One page of memory. */
+struct page_track_chunk {
+	uint16_t gfn_track[PAGE_TRACK_MODES][PAGE_TRACK_CHUNK_PAGES];
+	uint32_t active;              /* counters that are not zero */
+	struct page_holders *holders; /* NULL: no tracker ever held a page here */
+};
+
+_Static_assert(sizeof(struct page_track_chunk) <= PAGE_SIZE, "a chunk is one page");
 
 /* The part of a memory slot that belongs to page tracking. */
 struct page_track_slot {
 	gfn_t base_gfn;
 	uint64_t npages;
-	uint16_t *gfn_track[PAGE_TRACK_MODES]; /* [npages] each */
+	struct page_track_chunk **chunk; /* [page_track_chunks()]; NULL: all counters are zero */
+	bool prepared;                   /* page_track_slot_move_prepare() made it, with its counts */
+	LIST_ENTRY(page_track_slot) link; /* from attach to detach, when it must not change its place */
 };
 
-/* Who writes guest memory. */
-enum guest_writer {
-	WRITER_EMULATOR,  /* an emulated guest instruction */
-	WRITER_STEP,      /* a guest instruction that ran natively, page opened for it */
-	WRITER_WALKER,    /* accessed and dirty bits */
-	WRITER_INJECTION, /* event delivery */
-	WRITER_DEVICE,
-	WRITER_HYPERCALL,
-	WRITER_LOADER,    /* before the first instruction of the guest */
-	WRITER_DEBUGGER,
-};
-
-/* A write to a tracked page, after it was done. Never crosses a page. */
-struct page_track_write {
-	gpa_t gpa;
-	uint32_t len;       /* bytes, 1..PAGE_SIZE */
-	const uint8_t *old; /* [len] */
-	const uint8_t *new; /* [len] */
-	enum guest_writer writer;
-};
-
-struct page_tracker {
-	const char *name;
-	/* Lower is told first. 0 is the shadow MMU's: it must see a write
-	 * before anyone else can cause a new translation. */
-	int priority;
-	void (*write)(struct page_tracker *t, const struct page_track_write *w);
-	/* The frames [base, base + npages) are about to lose their slot, and
-	 * their counters with it. May be NULL. */
-	void (*region_removed)(struct page_tracker *t, gfn_t base, uint64_t npages);
-	TAILQ_ENTRY(page_tracker) link;
-};
+struct page_track_event;
+struct page_tracker;
 
 /* What tracking asks of the MMU. The mode is the access that must trap. */
 struct page_track_mmu_ops {
+	/* The slot that holds @gfn, or NULL. */
+	struct page_track_slot *(*slot_of)(void *mmu, gfn_t gfn);
 	/* Takes the right away from every translation of @gfn. Returns true
 	 * when a TLB may still hold it, so that flush() is owed. */
 	bool (*protect)(void *mmu, gfn_t gfn, enum page_track_mode mode);
@@ -82,63 +83,86 @@ struct page_track_mmu_ops {
 	void (*unprotect)(void *mmu, gfn_t gfn, enum page_track_mode mode);
 	/* Returns when no CPU holds a translation older than the call. */
 	void (*flush)(void *mmu);
-	/* Which CPU is this? Lets page_tracker_unregister() tell a callback it
+	/* How many of the counts of @gfn are the MMU's own, and how many it may
+	 * come to need: trackers leave it that many. NULL: none. */
+	unsigned int (*own_count)(void *mmu, gfn_t gfn, enum page_track_mode mode);
+	unsigned int own_max[PAGE_TRACK_MODES];
+	/* Memory was written: told first of all. May be NULL. */
+	void (*written)(void *mmu, const struct page_track_event *e);
+	/* Which CPU is this? Lets page_tracker_destroy() tell a callback it
 	 * was called from and one it must wait for. NULL: there is one CPU. */
 	unsigned int (*cpu)(void);
+	/* Time stamp of events, and the clock of flood budgets. NULL: always 0. */
+	uint64_t (*tsc)(void *mmu);
 };
 
-struct page_track_cursor; /* one notification under way; see page_track.c */
+struct page_track_cursor; /* one event on its way; see cursor.h */
+
+#define PAGE_TRACKERS_MAX 1024
 
 struct page_track {
 	struct spinlock lock;
 	const struct page_track_mmu_ops *ops;
 	void *mmu;
-	TAILQ_HEAD(, page_tracker) trackers; /* ascending priority */
+	TAILQ_HEAD(page_tracker_list, page_tracker) trackers; /* ascending priority, then age */
 	TAILQ_HEAD(, page_track_cursor) cursors;
+	LIST_HEAD(, page_track_slot) slots; /* attached */
+	uint64_t ids[PAGE_TRACKERS_MAX / 64]; /* in use */
+	uint64_t registrations;               /* ever */
+	unsigned int narrow; /* trackers of one address space only */
+	uint64_t additions;  /* of counts, ever; each before its protect() */
+	/* See page_track_reserve(). Innermost lock: the shadow MMU takes from here under its own. */
+	struct spinlock spare_lock;
+	struct page_track_chunk *spare; /* linked through ->holders */
+	unsigned int spares;
+	/* Set by verdicts and by trackers that rather stop the VM than lose an
+	 * event: who. The vCPU that made the access looks. Of a tracker that is
+	 * destroyed since, a stand-in. */
+	const struct page_tracker *stopped_by;
+	uint64_t held_until; /* TSC: a flooded tracker slows the VM down until then */
 };
 
 void page_track_init(struct page_track *pt, const struct page_track_mmu_ops *ops, void *mmu);
+/* Destroys the trackers that are left, and frees the reserve. All slots are gone. */
+void page_track_destroy(struct page_track *pt);
+
+/* ---- counters ---------------------------------------------------------- */
 
 /* Makes the counters of @slot, all zero, for [base, base + npages).
- * All or nothing: on -ENOMEM, or -EINVAL for no pages or too many to count,
- * the slot holds no array. */
+ * -ENOMEM, or -EINVAL for no pages or too many: *slot is all zero then. */
 must_check int page_track_slot_init(struct page_track_slot *slot, gfn_t base, uint64_t npages);
+/* Frees them. No tracker holds a page of it: page_track_slot_detach() came before. */
+void page_track_slot_destroy(struct page_track_slot *slot);
 
-/* Frees the arrays of @slot but those that @dont shares (NULL: none), so
- * that a flags-only change of a slot keeps its counters. */
-void page_track_slot_destroy(struct page_track_slot *slot, const struct page_track_slot *dont);
+/* Chunks that cover the slot, and those that are there. */
+uint64_t page_track_chunks(const struct page_track_slot *slot);
+uint64_t page_track_chunks_made(const struct page_track_slot *slot);
 
-/* One more party wants @mode accesses to @gfn to trap. When it returns 0 no
- * TLB holds a translation that lets such an access through.
- * -EINVAL: unknown mode or gfn outside the slot; -EOVERFLOW: 65,535 already.
- * Nothing has changed on error. */
-must_check int page_track_add(struct page_track *pt, struct page_track_slot *slot, gfn_t gfn,
-			      enum page_track_mode mode);
-
-/* One party fewer. -EINVAL as above; -ENOENT: the count is 0 already. */
-must_check int page_track_remove(struct page_track *pt, struct page_track_slot *slot, gfn_t gfn,
-				 enum page_track_mode mode);
-
-/* The counter alone, for the shadow MMU, which holds its own lock and takes
- * the rights away itself: same errors, no protect, no flush. */
-must_check int page_track_count_add(struct page_track_slot *slot, gfn_t gfn, enum page_track_mode mode);
-must_check int page_track_count_sub(struct page_track_slot *slot, gfn_t gfn, enum page_track_mode mode);
-
-/* The counter itself; 0 for an unknown mode or a gfn outside the slot. */
+/* The counter gfn_track[mode][gfn]; 0 for an unknown mode or a gfn outside the slot. */
 uint16_t page_track_count(const struct page_track_slot *slot, gfn_t gfn, enum page_track_mode mode);
-bool page_track_is_active(const struct page_track_slot *slot, gfn_t gfn, enum page_track_mode mode);
+
+static inline bool page_track_is_active(const struct page_track_slot *slot, gfn_t gfn,
+					enum page_track_mode mode)
+{
+	return page_track_count(slot, gfn, mode) != 0;
+}
+
+/* Is some page of the 2 MiB around @gfn tracked in any mode? */
+bool page_track_range_is_active(const struct page_track_slot *slot, gfn_t gfn);
 
 /* Sum of all counters of @slot in @mode. */
 uint64_t page_track_total(const struct page_track_slot *slot, enum page_track_mode mode);
 
-/* -EEXIST: registered already; -EINVAL: no write callback. */
-must_check int page_tracker_register(struct page_track *pt, struct page_tracker *t);
-/* Returns when no callback of @t runs or will run; called from inside a
- * callback of @t itself, that one is the last. -ENOENT: not registered. */
-must_check int page_tracker_unregister(struct page_track *pt, struct page_tracker *t);
+/* Makes sure that page_track_count_add() can be called @n times without
+ * -ENOMEM. */
+must_check int page_track_reserve(struct page_track *pt, unsigned int n);
 
-/* Tell all trackers, in order. */
-void page_track_notify_write(struct page_track *pt, const struct page_track_write *w);
-void page_track_notify_region_removed(struct page_track *pt, gfn_t base, uint64_t npages);
+/* The counter alone, for the shadow MMU, which holds its own lock and takes
+ * the rights away itself: no protect, no flush.
+ * -EINVAL: unknown mode or gfn outside the slot; -EOVERFLOW: 65,535 already;
+ * -ENOENT: 0 already; -ENOMEM. Nothing has changed on error. */
+must_check int page_track_count_add(struct page_track *pt, struct page_track_slot *slot, gfn_t gfn,
+				    enum page_track_mode mode);
+must_check int page_track_count_sub(struct page_track_slot *slot, gfn_t gfn, enum page_track_mode mode);
 
 #endif

@@ -301,8 +301,9 @@ static void extended_leaf(const struct cpuid_policy *p, uint32_t leaf, struct cp
 }
 
 /*
- * Our own signature, and KVM's with no paravirtual feature: Linux takes
- * x2APIC without interrupt remapping only from a hypervisor it knows.
+ * Our own signature and calls, and KVM's signature with no paravirtual feature: Linux takes
+ * x2APIC without interrupt remapping only from a hypervisor it knows. Features of KVM
+ * would be in leaf CPUID_KVM_BASE + 1: our own leaves mean nothing to it.
  */
 static void hypervisor_leaf(const struct cpuid_policy *p, uint32_t leaf, struct cpuid_regs *r)
 {
@@ -312,6 +313,9 @@ static void hypervisor_leaf(const struct cpuid_policy *p, uint32_t leaf, struct 
 	switch (leaf) {
 	case CPUID_HYPERVISOR_BASE: /* "SpoorSpoor\0\0" */
 		*r = (struct cpuid_regs){ CPUID_HYPERVISOR_TIMING, 0x6F6F7053, 0x6F705372, 0x0000726F };
+		break;
+	case CPUID_HYPERVISOR_CALLS:
+		*r = p->calls;
 		break;
 	case CPUID_HYPERVISOR_TIMING: /* TSC and LAPIC timer in kHz */
 		*r = (struct cpuid_regs){ .eax = khz, .ebx = khz };

@@ -15,6 +15,7 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 typedef void cpuid_fn(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
 #define CPUID_HYPERVISOR_BASE 0x40000000u
+#define CPUID_HYPERVISOR_CALLS 0x40000001u
 #define CPUID_HYPERVISOR_TIMING 0x40000010u
 #define CPUID_KVM_BASE 0x40000100u
 
@@ -38,6 +39,7 @@ struct cpuid_policy {
 	uint8_t maxphyaddr;
 	bool has_1g_pages;
 	bool has_rdtscp, hide_xsavec, show_rdrand;
+	struct cpuid_regs calls; /* leaf CPUID_HYPERVISOR_CALLS: guests/spoor_hypercall.h */
 };
 
 /* The CPU has XSAVEC, but the size of a compacted area that it tells is not what its components add up to: it cannot
@@ -49,7 +51,7 @@ bool cpuid_xsavec_contradicts(cpuid_fn *host, uint64_t xcr0);
 uint32_t cpuid_xsave_size(cpuid_fn *host, uint64_t xcr0);
 
 /* Fills @p from the CPU's answers; the caller gives host, tsc_hz, apic_id,
- * has_rdtscp (the backend can provide it), hide_xsavec and show_rdrand. */
+ * has_rdtscp (the backend can provide it), hide_xsavec, show_rdrand and calls. */
 void cpuid_policy_init(struct cpuid_policy *p);
 
 /* The guest executes CPUID with its CR4 and XCR0 as given. */

@@ -2,7 +2,7 @@
 /*
  * An event delivered in software: while interpreting, and when its delivery by
  * the hardware met a page that is not to be touched natively. The trackers see
- * what is pushed as WRITER_INJECTION.
+ * what is pushed as AGENT_INJECTION.
  *
  * Invariant: a fault of the delivery meets the event itself, which is pending
  * until the delivery is done.
@@ -47,9 +47,11 @@ static enum emul_status deliver(struct emulation *e)
 	if (d.software || event->type == EVENT_PRIVILEGED_SOFTWARE)
 		e->ctx.regs.rip += event->insn_len;
 	e->ctx.debug_trap = 0;
-	e->writer = WRITER_INJECTION;
+	e->origin.agent = AGENT_INJECTION;
+	e->delivering = true;
 	s = emul_deliver(&e->ctx, &d);
-	e->writer = WRITER_EMULATOR;
+	e->delivering = false;
+	e->origin.agent = AGENT_EMULATOR;
 	return s;
 }
 

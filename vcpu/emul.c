@@ -11,13 +11,12 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 
+_Static_assert(EMUL_ACCESS_MAX <= GUEST_EVENT_BYTES, "an access is one event in a page");
+
 /* Where the bytes of one access are: one or two runs within a page each. */
 struct access {
 	unsigned int parts;
-	struct access_part {
-		gpa_t gpa;
-		unsigned int len;
-	} part[2];
+	struct guest_part part[GUEST_PARTS_MAX];
 };
 
 static enum emul_status page_fault(struct emul_ctxt *ctx, gva_t addr, uint32_t error_code)
@@ -38,6 +37,50 @@ enum emul_status emulation_gp(struct emul_ctxt *ctx)
 {
 	ctx->exception = (struct emul_exception){ .vector = EXC_GP, .has_error_code = true };
 	return EMUL_EXCEPTION;
+}
+
+/* @access as it is of this CPU now: walk_access(ctx, PFERR_WRITE). */
+static uint32_t walk_access(const struct emul_ctxt *ctx, uint32_t access)
+{
+	if (ctx->cpl == 3 && !(access & WALK_IMPLICIT))
+		access |= PFERR_USER;
+	if (ctx->regs.rflags & X86_EFLAGS_AC)
+		access |= WALK_AC;
+	return access;
+}
+
+/* Who makes an access at @addr. */
+static const struct access_origin *origin_at(struct emul_ctxt *ctx, gva_t addr, uint32_t access)
+{
+	struct access_origin *o = &emulation_of(ctx)->origin;
+
+	o->rip = ctx->regs.rip;
+	o->user = ctx->cpl == 3 && !(access & WALK_IMPLICIT);
+	o->gva = addr;
+	return o;
+}
+
+static gva_t linear_add(const struct emul_ctxt *ctx, gva_t addr, unsigned int n)
+{
+	return gva(ctx->mode == EMUL_MODE_64 ? addr.v + n : (uint32_t)(addr.v + n));
+}
+
+/* Of an access at @addr, where the part that trackers deny begins. */
+static gva_t denied_at(const struct emul_ctxt *ctx, gva_t addr, const struct access *a)
+{
+	return a->parts == 2 && a->part[1].denied ? linear_add(ctx, addr, a->part[0].len) : addr;
+}
+
+/* What comes of an access that trackers have refused with @err of mm/guest_mem.h. */
+static enum emul_status refused(struct emul_ctxt *ctx, gva_t addr, uint32_t access, int err)
+{
+	struct vcpu *v = emulation_of(ctx)->v;
+
+	if (vcpu_stopped_by_tracker(v))
+		return EMUL_STOP;
+	if (err == -EACCES)
+		return page_fault(ctx, addr, mmu_denied_code(&v->mmu.paging, walk_access(ctx, access)));
+	return emulation_gp(ctx);
 }
 
 /* The walk for the exit's fault has found and checked this page already. */
@@ -63,11 +106,8 @@ static enum emul_status translate(struct emul_ctxt *ctx, gva_t addr, uint32_t ac
 		*out = gpa((e->fault->gpa.v & ~PAGE_OFFSET_MASK) | gva_offset(addr));
 		return EMUL_DONE;
 	}
-	if (ctx->cpl == 3 && !(access & WALK_IMPLICIT))
-		access |= PFERR_USER;
-	if (ctx->regs.rflags & X86_EFLAGS_AC)
-		access |= WALK_AC;
-	switch (guest_walk(&w, &e->v->mmu.mmu->mem, &e->v->mmu.paging, addr, access)) {
+	access = walk_access(ctx, access);
+	switch (guest_walk(&w, &e->v->mmu.mmu->mem, &e->v->mmu.paging, addr, access, origin_at(ctx, addr, access))) {
 	case WALK_OK:
 		*out = gpa(gfn_to_gpa(w.gfn).v | gva_offset(addr));
 		return EMUL_DONE;
@@ -86,11 +126,6 @@ static bool linear_is_canonical(const struct emul_ctxt *ctx, gva_t addr, unsigne
 	return ctx->mode != EMUL_MODE_64 || (addr_is_canonical(addr.v) && addr_is_canonical(addr.v + len - 1));
 }
 
-static gva_t linear_add(const struct emul_ctxt *ctx, gva_t addr, unsigned int n)
-{
-	return gva(ctx->mode == EMUL_MODE_64 ? addr.v + n : (uint32_t)(addr.v + n));
-}
-
 static enum emul_status locate(struct emul_ctxt *ctx, gva_t addr, unsigned int len, uint32_t access,
 			       struct access *a)
 {
@@ -102,8 +137,7 @@ static enum emul_status locate(struct emul_ctxt *ctx, gva_t addr, unsigned int l
 	if (!linear_is_canonical(ctx, addr, len))
 		return emulation_gp(ctx);
 	first = first < len ? first : len;
-	a->parts = 1;
-	a->part[0].len = first;
+	*a = (struct access){ .parts = 1, .part[0].len = first };
 	s = translate(ctx, addr, access, &a->part[0].gpa);
 	if (s != EMUL_DONE || first == len)
 		return s;
@@ -150,21 +184,71 @@ static void mmio_write(struct vcpu *v, gpa_t a, const uint8_t *src, unsigned int
 	}
 }
 
-static void read_part(struct vcpu *v, const struct access_part *p, uint8_t *dst)
+/* Some of it is no RAM, or read-only: then each part is RAM or a device's. */
+static int read_apart(struct vcpu *v, struct access *a, uint8_t *dst, const struct access_origin *origin)
 {
-	if (guest_read(&v->mmu.mmu->mem, p->gpa, dst, p->len))
-		mmio_read(v, p->gpa, dst, p->len);
+	int err = 0;
+
+	for (unsigned int i = 0; i < a->parts && !err; dst += a->part[i++].len) {
+		err = guest_read_parts(&v->mmu.mmu->mem, &a->part[i], 1, dst, origin);
+		if (err == -EFAULT) {
+			mmio_read(v, a->part[i].gpa, dst, a->part[i].len);
+			err = 0;
+		}
+	}
+	return err;
 }
 
-static void write_part(const struct emulation *e, const struct access_part *p, const uint8_t *src)
+static int write_apart(struct vcpu *v, struct access *a, const uint8_t *src, const struct access_origin *origin)
 {
-	if (guest_write(&e->v->mmu.mmu->mem, p->gpa, src, p->len, e->writer))
-		mmio_write(e->v, p->gpa, src, p->len);
+	int err = 0;
+
+	for (unsigned int i = 0; i < a->parts && !err; src += a->part[i++].len) {
+		err = guest_write_parts(&v->mmu.mmu->mem, &a->part[i], 1, src, origin);
+		if (err == -EFAULT) {
+			mmio_write(v, a->part[i].gpa, src, a->part[i].len);
+			err = 0;
+		}
+	}
+	return err;
 }
 
-static enum emul_status stopped_or_done(const struct vcpu *v)
+/* Is the page tracked so that the access of @f traps? What is not readable can do nothing else, either. */
+static bool traps_for_trackers(struct vcpu *v, const struct page_fault *f)
 {
-	return v->stop.reason == VCPU_STOP_NONE ? EMUL_DONE : EMUL_STOP;
+	struct guest_mem *m = &v->mmu.mmu->mem;
+
+	return guest_page_tracked(m, f->gpa, PAGE_TRACK_READ) ||
+	       (f->error_code & PFERR_WRITE && guest_page_tracked(m, f->gpa, PAGE_TRACK_WRITE)) ||
+	       (f->error_code & PFERR_FETCH && guest_page_tracked(m, f->gpa, PAGE_TRACK_EXEC));
+}
+
+/* The access that led here would not trap any more, by the will of who was told:
+ * the rest of a repeated instruction can run natively. */
+static void let_hardware_go_on(struct emulation *e)
+{
+	if (e->fault_is_tracking && !traps_for_trackers(e->v, e->fault))
+		e->ctx.one_iteration = true;
+}
+
+static enum emul_status stopped_or_done(struct vcpu *v)
+{
+	return v->stop.reason == VCPU_STOP_NONE && !vcpu_stopped_by_tracker(v) ? EMUL_DONE : EMUL_STOP;
+}
+
+/* A locked instruction that goes on to compare memory with what it was given must
+ * know what memory holds. */
+static void note_altered(struct emulation *e, gva_t addr, const struct access *a, const void *bytes, unsigned int len)
+{
+	struct altered_read *r = &e->altered;
+
+	r->len = 0;
+	if (!a->part[0].altered || a->parts == 2 || len > sizeof(r->memory) ||
+	    guest_read(&e->v->mmu.mmu->mem, a->part[0].gpa, r->memory, len, NULL))
+		return;
+	r->addr = addr;
+	r->len = len;
+	__builtin_memcpy(r->seen, bytes, len);
 }
 
 enum emul_status emulation_read(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len, uint32_t access)
@@ -173,13 +257,20 @@ enum emul_status emulation_read(struct emul_ctxt *ctx, gva_t addr, void *dst, un
 	struct access a;
 	enum emul_status s = locate(ctx, addr, len, access, &a);
 
+	const struct access_origin *origin = origin_at(ctx, addr, access);
+	int err;
+
 	if (s != EMUL_DONE)
 		return s;
-	read_part(v, &a.part[0], dst);
-	if (a.parts == 2)
-		read_part(v, &a.part[1], (uint8_t *)dst + a.part[0].len);
+	err = guest_read_parts(&v->mmu.mmu->mem, a.part, a.parts, dst, origin);
+	if (err == -EFAULT)
+		err = read_apart(v, &a, dst, origin);
+	if (err)
+		return refused(ctx, denied_at(ctx, addr, &a), access, err);
+	note_altered(emulation_of(ctx), addr, &a, dst, len);
 	if (!(access & WALK_IMPLICIT))
 		vcpu_note_access(v, addr, len, false);
+	let_hardware_go_on(emulation_of(ctx));
 	return stopped_or_done(v);
 }
 
@@ -190,13 +281,19 @@ enum emul_status emulation_write(struct emul_ctxt *ctx, gva_t addr, const void *
 	struct access a;
 	enum emul_status s = locate(ctx, addr, len, PFERR_WRITE | access, &a);
 
+	const struct access_origin *origin = origin_at(ctx, addr, access);
+	int err;
+
 	if (s != EMUL_DONE)
 		return s;
-	write_part(e, &a.part[0], src);
-	if (a.parts == 2)
-		write_part(e, &a.part[1], (const uint8_t *)src + a.part[0].len);
-	if (!(access & WALK_IMPLICIT) || e->writer == WRITER_INJECTION)
+	err = guest_write_parts(&e->v->mmu.mmu->mem, a.part, a.parts, src, origin);
+	if (err == -EFAULT)
+		err = write_apart(e->v, &a, src, origin);
+	if (err)
+		return refused(ctx, denied_at(ctx, addr, &a), PFERR_WRITE | access, err);
+	if (!(access & WALK_IMPLICIT) || e->delivering)
 		vcpu_note_access(e->v, addr, len, true);
+	let_hardware_go_on(e);
 	return stopped_or_done(e->v);
 }
 
@@ -222,11 +319,33 @@ static enum emul_status op_probe_write(struct emul_ctxt *ctx, gva_t addr, unsign
 	return emulation_probe_write(ctx, addr, len, 0);
 }
 
+static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct segment *out)
+{
+	struct emulation *e = emulation_of(ctx);
+
+	if (!(e->segments_known & 1u << s)) {
+		e->v->backend->get_segment(e->v, s, &e->segment[s]);
+		e->segments_known |= (uint8_t)(1u << s);
+	}
+	*out = e->segment[s];
+}
+
+static bool fetch_part(struct emulation *e, gpa_t a, void *dst, unsigned int len)
+{
+	if (guest_read(&e->v->mmu.mmu->mem, a, dst, len, NULL))
+		return false;
+	if (dst == e->ctx.insn)
+		e->code_parts = 0;
+	if (e->code_parts < GUEST_PARTS_MAX)
+		e->code[e->code_parts++] = (struct guest_part){ .gpa = a, .len = len };
+	return true;
+}
+
 /* Instructions come from RAM only; as many bytes as there are on this page
  * and, if it can be fetched from, the next. */
 static enum emul_status op_fetch(struct emul_ctxt *ctx, gva_t addr, void *dst, unsigned int len, unsigned int *got)
 {
-	struct guest_mem *m = &emulation_of(ctx)->v->mmu.mmu->mem;
+	struct emulation *e = emulation_of(ctx);
 	unsigned int first = (unsigned int)(PAGE_SIZE - gva_offset(addr));
 	enum emul_status s;
 	gpa_t a;
@@ -237,7 +356,7 @@ static enum emul_status op_fetch(struct emul_ctxt *ctx, gva_t addr, void *dst, u
 	s = translate(ctx, addr, PFERR_FETCH, &a);
 	if (s != EMUL_DONE)
 		return s;
-	if (guest_read(m, a, dst, first))
+	if (!fetch_part(e, a, dst, first))
 		return EMUL_UNKNOWN;
 	*got = first;
 	addr = linear_add(ctx, addr, first);
@@ -245,10 +364,67 @@ static enum emul_status op_fetch(struct emul_ctxt *ctx, gva_t addr, void *dst, u
 		return EMUL_DONE;
 	/* A fault here matters only if the instruction turns out to need the
 	 * bytes: the emulator then asks again, from this address. */
-	if (translate(ctx, addr, PFERR_FETCH, &a) == EMUL_DONE &&
-	    guest_read(m, a, (uint8_t *)dst + first, len - first) == 0)
+	if (translate(ctx, addr, PFERR_FETCH, &a) == EMUL_DONE && fetch_part(e, a, (uint8_t *)dst + first, len - first))
 		*got = len;
 	return EMUL_DONE;
+}
+
+static bool fetch_was_told(struct vcpu *v, uint64_t rip)
+{
+	bool told = v->fetch_told && v->fetch_told_rip == rip;
+
+	v->fetch_told = false;
+	return told;
+}
+
+static enum emul_status fetch_refused(struct emul_ctxt *ctx, gva_t addr, enum page_track_verdict verdict)
+{
+	ctx->skip_insn = verdict == VERDICT_SKIP && ctx->insn_len;
+	if (ctx->skip_insn)
+		return EMUL_DONE;
+	return refused(ctx, addr, PFERR_FETCH, verdict == VERDICT_DENY_PF ? -EACCES : -EPERM);
+}
+
+/* Linear address of byte @offset of the instruction. */
+static gva_t code_address(struct emul_ctxt *ctx, unsigned int offset)
+{
+	struct segment cs;
+
+	if (ctx->mode == EMUL_MODE_64)
+		return gva(ctx->regs.rip + offset);
+	op_segment(ctx, SEG_CS, &cs);
+	return gva((uint32_t)(cs.base + ctx->regs.rip + offset));
+}
+
+/* @len bytes of the instruction, from @offset on, are at @part, which is tracked. */
+static enum emul_status tell_fetch(struct emul_ctxt *ctx, const struct guest_part *part, unsigned int offset,
+				   unsigned int len)
+{
+	gva_t addr = code_address(ctx, offset);
+	enum page_track_verdict verdict =
+		guest_fetch(&emulation_of(ctx)->v->mmu.mmu->mem, part->gpa, ctx->insn + offset, len, !ctx->insn_len,
+			    origin_at(ctx, addr, 0));
+
+	return verdict == VERDICT_ALLOW ? EMUL_DONE : fetch_refused(ctx, addr, verdict);
+}
+
+/* The instruction is about to be executed: each of its pages that is tracked for
+ * that is an event. */
+static enum emul_status op_fetched(struct emul_ctxt *ctx)
+{
+	struct emulation *e = emulation_of(ctx);
+	unsigned int len = ctx->insn_len ? ctx->insn_len : 1, offset = 0, n;
+	enum emul_status s = EMUL_DONE;
+
+	if (fetch_was_told(e->v, ctx->regs.rip))
+		return EMUL_DONE;
+	for (unsigned int i = 0; i < e->code_parts && s == EMUL_DONE && !ctx->skip_insn; i++) {
+		n = len - offset < e->code[i].len ? len - offset : e->code[i].len;
+		if (n && guest_page_tracked(&e->v->mmu.mmu->mem, e->code[i].gpa, PAGE_TRACK_EXEC))
+			s = tell_fetch(ctx, &e->code[i], offset, n);
+		offset += n;
+	}
+	return s;
 }
 
 /* On device memory: nobody else can be there, so read, compare and write. */
@@ -264,12 +440,21 @@ static void mmio_cmpxchg(struct vcpu *v, gpa_t a, void *expected, const void *de
 		__builtin_memcpy(expected, old, len);
 }
 
+/* What memory must hold for an exchange with the guest's @expected. */
+static void *expected_in_memory(struct emulation *e, gva_t addr, void *expected, unsigned int len)
+{
+	struct altered_read *r = &e->altered;
+
+	return r->len == len && r->addr.v == addr.v && !__builtin_memcmp(r->seen, expected, len) ? r->memory : expected;
+}
+
 static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expected, const void *desired,
 				   unsigned int len, bool *done)
 {
 	struct vcpu *v = emulation_of(ctx)->v;
 	struct access a;
 	enum emul_status s;
+	int err;
 
 	if (len > 16)
 		return EMUL_UNKNOWN;
@@ -279,7 +464,9 @@ static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expe
 	if (a.parts == 2)
 		return EMUL_UNKNOWN; /* a split lock: let the CPU do it */
 	vcpu_note_access(v, addr, len, true); /* it writes in any case */
-	switch (guest_cmpxchg(&v->mmu.mmu->mem, a.part[0].gpa, expected, desired, len, WRITER_EMULATOR)) {
+	err = guest_cmpxchg(&v->mmu.mmu->mem, a.part[0].gpa, expected_in_memory(emulation_of(ctx), addr, expected, len),
+			    desired, len, origin_at(ctx, addr, 0));
+	switch (err) {
 	case 0:
 		*done = true;
 		return EMUL_DONE;
@@ -288,6 +475,10 @@ static enum emul_status op_cmpxchg(struct emul_ctxt *ctx, gva_t addr, void *expe
 		return EMUL_DONE;
 	case -EINVAL:
 		return EMUL_UNKNOWN;
+	case -EFAULT:
+		break;
+	default:
+		return refused(ctx, addr, PFERR_WRITE, err);
 	}
 	mmio_cmpxchg(v, a.part[0].gpa, expected, desired, len, done);
 	return stopped_or_done(v);
@@ -311,17 +502,6 @@ static enum emul_status op_port_out(struct emul_ctxt *ctx, uint16_t port, unsign
 	return stopped_or_done(v);
 }
 
-static void op_segment(struct emul_ctxt *ctx, enum segment_register s, struct segment *out)
-{
-	struct emulation *e = emulation_of(ctx);
-
-	if (!(e->segments_known & 1u << s)) {
-		e->v->backend->get_segment(e->v, s, &e->segment[s]);
-		e->segments_known |= (uint8_t)(1u << s);
-	}
-	*out = e->segment[s];
-}
-
 static void op_read_vector(struct emul_ctxt *ctx, unsigned int number, uint8_t *bytes, unsigned int len)
 {
 	struct vcpu *v = emulation_of(ctx)->v;
@@ -338,6 +518,7 @@ static void op_write_vector(struct emul_ctxt *ctx, unsigned int number, const ui
 
 static const struct emul_ops vcpu_emul_ops = {
 	.fetch = op_fetch,
+	.fetched = op_fetched,
 	.read = op_read,
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,
@@ -370,12 +551,16 @@ void emulation_refresh(struct emulation *e)
 	e->ctx.xcr0 = v->xcr0;
 	e->ctx.one_iteration = vcpu_has_breakpoints(v);
 	e->ctx.mode = code_width(e, cs.access);
+	e->origin.cr3 = v->mmu.paging.cr3;
 	e->ctx.cpl = SEGMENT_DPL(ss.access);
 }
 
 void emulation_init(struct emulation *e, struct vcpu *v, const struct page_fault *f)
 {
-	*e = (struct emulation){ .ctx = { .ops = &vcpu_emul_ops, .opaque = e }, .v = v, .fault = f };
+	*e = (struct emulation){
+		.ctx = { .ops = &vcpu_emul_ops, .opaque = e }, .v = v, .fault = f,
+		.origin = { .agent = AGENT_EMULATOR, .vcpu = v->id },
+	};
 	emulation_refresh(e);
 }
 
@@ -391,8 +576,11 @@ enum vcpu_action emulation_completed(struct emulation *e, bool traced)
 	struct vcpu *v = e->v;
 
 	v->emulated++;
-	if (e->ctx.rep_unfinished)
+	if (e->ctx.rep_unfinished) {
+		v->fetch_told = true;
+		v->fetch_told_rip = v->regs.rip;
 		return vcpu_iteration_done(v, traced);
+	}
 	return vcpu_insn_done(v, traced);
 }
 
@@ -424,6 +612,7 @@ enum vcpu_action vcpu_emulate(struct vcpu *v, const struct page_fault *f)
 	struct emulation e;
 
 	emulation_init(&e, v, f);
+	e.fault_is_tracking = f && traps_for_trackers(v, f);
 	e.ctx.iopl_ok = f == NULL; /* the CPU has checked it before the exit */
 	switch (emul_step(&e.ctx)) {
 	case EMUL_DONE:

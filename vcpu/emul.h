@@ -10,11 +10,24 @@
 #include "emulate/emulate.h"
 #include "vcpu/vcpu.h"
 
+/* A read for which trackers gave the guest something else than memory holds. */
+struct altered_read {
+	gva_t addr;
+	unsigned int len; /* 0: there was none */
+	uint8_t seen[16], memory[16];
+};
+
 struct emulation {
 	struct emul_ctxt ctx;
 	struct vcpu *v;
 	const struct page_fault *fault; /* what led here, or NULL */
-	enum guest_writer writer;       /* for the trackers */
+	bool fault_is_tracking;         /* its page was tracked then */
+	struct access_origin origin;    /* for the trackers */
+	bool delivering;                /* an event: what it pushes meets breakpoints */
+	struct altered_read altered;    /* the last read, for a compare and exchange behind it */
+	/* Where the bytes of the instruction are. */
+	struct guest_part code[GUEST_PARTS_MAX];
+	unsigned int code_parts;
 	/* Segment registers by number, as far as read; interpret.c keeps them over many instructions. */
 	struct segment segment[SEG_COUNT];
 	uint8_t segments_known;

@@ -64,7 +64,7 @@ static bool is_fault(const struct vcpu_event *e)
 void vcpu_event_interrupted(struct vcpu *v, const struct vcpu_event *e)
 {
 	if (v->stepping)
-		vcpu_step_done(v);
+		vcpu_step_abandon(v);
 	v->event = *e;
 	v->event.pending = true;
 	if (!is_fault(e))
@@ -76,7 +76,7 @@ enum vcpu_action vcpu_inject(struct vcpu *v, const struct vcpu_event *e)
 	enum combination c = combine(&v->event, e);
 
 	if (v->stepping)
-		vcpu_step_done(v);
+		vcpu_step_abandon(v);
 	if (c == COMBINE_TRIPLE_FAULT)
 		return vcpu_stop(v, VCPU_STOP_TRIPLE_FAULT, 0, "a fault while a double fault was delivered");
 	if (c == COMBINE_DOUBLE_FAULT)

@@ -11,6 +11,15 @@
 
 static uint32_t low32(uint64_t v) { return (uint32_t)v; }
 
+/* The running guest's access at @addr. */
+static struct access_origin vcpu_origin(const struct vcpu *v, gva_t addr, bool user)
+{
+	return (struct access_origin){
+		.agent = v->event.pending ? AGENT_INJECTION : AGENT_GUEST, .vcpu = v->id, .user = user,
+		.rip = v->regs.rip, .cr3 = v->mmu.paging.cr3, .gva = addr,
+	};
+}
+
 /* A fault on a page that must not be touched natively. */
 static enum vcpu_action fault_emulate(struct vcpu *v, const struct page_fault *f)
 {
@@ -24,18 +33,23 @@ static enum vcpu_action fault_mmio(struct vcpu *v, const struct page_fault *f)
 {
 	if (v->event.pending)
 		return vcpu_deliver_event(v);
-	if (v->stepping)
-		vcpu_step_done(v);
+	if (v->stepping) {
+		vcpu_step_abandon(v);
+		v->fetch_told = true; /* it was emulated before it was stepped */
+		v->fetch_told_rip = v->regs.rip;
+	}
 	return vcpu_emulate(v, f);
 }
 
 enum vcpu_action vcpu_page_fault(struct vcpu *v, gva_t addr, uint32_t error_code)
 {
+	const struct access_origin origin = vcpu_origin(v, addr, error_code & PFERR_USER);
 	struct page_fault f = {
 		.addr = addr,
 		.error_code = error_code,
 		.ac = v->regs.rflags & X86_EFLAGS_AC,
 		.implicit = v->event.pending && !(error_code & PFERR_USER),
+		.origin = &origin,
 	};
 
 	/* It has met its breakpoint, if it has one, and does not meet it again.

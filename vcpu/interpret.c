@@ -82,6 +82,7 @@ static enum vcpu_action unknown_instruction(struct vcpu *v, const struct emul_ct
 {
 	if (borrow_v86(v)) {
 		v->interpreting = false;
+		v->step_insn_len = ctx->insn_len;
 		vcpu_step_natively(v);
 		return VCPU_RESUME;
 	}
@@ -156,6 +157,7 @@ enum vcpu_action vcpu_exit_task_switch(struct vcpu *v, const struct emul_task_sw
 	struct emulation e;
 
 	emulation_init_system(&e, v);
+	e.origin.agent = AGENT_INJECTION;
 	e.ctx.regs.rip += insn_len;
 	switch (emul_task_switch(&e.ctx, t)) {
 	case EMUL_DONE:

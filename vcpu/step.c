@@ -15,13 +15,32 @@
 #define OPCODE_MOV_SREG 0x8E
 #define MODRM_REG(b) ((b) >> 3 & 7)
 
+/* The trackers do not let the instruction touch the page of @f. */
+static enum vcpu_action denied(struct vcpu *v, const struct page_fault *f, enum page_track_verdict verdict)
+{
+	unsigned int len = v->step_insn_len;
+
+	vcpu_step_abandon(v);
+	if (vcpu_stopped_by_tracker(v))
+		return VCPU_STOP;
+	if (verdict == VERDICT_DENY_PF)
+		return vcpu_inject_page_fault(v, f->addr, mmu_denied_code(&v->mmu.paging, f->error_code));
+	if (verdict != VERDICT_SKIP || !len)
+		return vcpu_inject_error(v, EXC_GP, 0);
+	vcpu_move_rip(v, len);
+	return vcpu_insn_done(v, v->regs.rflags & X86_EFLAGS_TF);
+}
+
 enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f)
 {
-	int err = mmu_step_open(&v->mmu, f);
+	enum page_track_verdict verdict = mmu_step_ask(&v->mmu, f);
+	int err;
 
+	if (verdict != VERDICT_ALLOW)
+		return denied(v, f, verdict);
+	err = mmu_step_open(&v->mmu, f);
 	if (err) {
-		if (v->stepping)
-			vcpu_step_done(v);
+		vcpu_step_abandon(v);
 		return vcpu_stop(v, VCPU_STOP_UNSUPPORTED, (uint32_t)-err,
 				 err == -E2BIG ? "one instruction touches too many tracked pages"
 					       : "an instruction cannot be stepped on this page");
@@ -106,18 +125,30 @@ enum vcpu_action emulation_step(const struct emulation *e)
 		return vcpu_inject(e->v, &event);
 	e->v->breakpoints = 0; /* the hardware meets them */
 	e->v->step_opcode = notable(opcode);
+	e->v->step_insn_len = e->ctx.insn_len;
 	return vcpu_step_begin(e->v, e->fault);
 }
 
-void vcpu_step_done(struct vcpu *v)
+static void end_step(struct vcpu *v, bool done)
 {
 	if (!v->stepping)
 		return;
 	v->stepping = false;
 	v->backend->single_step(v, false);
 	v->step_opcode = 0;
+	v->step_insn_len = 0;
 	vcpu_return_v86(v);
-	mmu_step_close(&v->mmu);
+	mmu_step_close(&v->mmu, done);
+}
+
+void vcpu_step_done(struct vcpu *v)
+{
+	end_step(v, true);
+}
+
+void vcpu_step_abandon(struct vcpu *v)
+{
+	end_step(v, false);
 }
 
 void vcpu_step_hide_pushed_tf(struct vcpu *v)
@@ -133,12 +164,12 @@ void vcpu_step_hide_pushed_tf(struct vcpu *v)
 		v->backend->get_segment(v, SEG_SS, &ss);
 		sp = (uint32_t)(ss.base + (ss.access & SEGMENT_DB ? (uint32_t)sp : (uint16_t)sp));
 	}
-	if (guest_walk(&w, &v->mmu.mmu->mem, &v->mmu.paging, gva(sp + tf_byte), WALK_PEEK) != WALK_OK)
+	if (guest_walk(&w, &v->mmu.mmu->mem, &v->mmu.paging, gva(sp + tf_byte), WALK_PEEK, NULL) != WALK_OK)
 		return;
 	a = gpa(gfn_to_gpa(w.gfn).v | gva_offset(gva(sp + tf_byte)));
-	if (guest_read(&v->mmu.mmu->mem, a, &byte, 1))
+	if (guest_read(&v->mmu.mmu->mem, a, &byte, 1, NULL))
 		return;
 	byte &= (uint8_t)~(X86_EFLAGS_TF >> 8);
-	if (guest_write(&v->mmu.mmu->mem, a, &byte, 1, WRITER_STEP))
+	if (guest_write(&v->mmu.mmu->mem, a, &byte, 1, BY(GUEST)))
 		return; /* read-only: then PUSHF wrote nothing there either */
 }

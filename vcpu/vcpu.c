@@ -21,6 +21,8 @@ int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 		.vm = c->vm,
 		.backend = c->backend,
 		.platform = c->platform,
+		.hypercalls = c->hypercalls,
+		.hypercall_ctx = c->hypercall_ctx,
 		.tsc_hz = c->tsc_hz,
 		.xcr0 = XFEATURE_X87,
 		.cpuid = {
@@ -30,6 +32,7 @@ int vcpu_init(struct vcpu *v, const struct vcpu_config *c)
 			.has_rdtscp = c->backend->has_rdtscp,
 			.hide_xsavec = c->backend->hide_xsavec,
 			.show_rdrand = c->show_rdrand,
+			.calls = c->hypercall_leaf,
 		},
 	};
 	v->dr[6] = DR6_RESET;
@@ -52,7 +55,7 @@ void vcpu_destroy(struct vcpu *v)
 {
 	if (v->stepping) {
 		v->backend->load(v);
-		vcpu_step_done(v);
+		vcpu_step_abandon(v);
 	}
 	v->backend->destroy(v);
 	mmu_vcpu_destroy(&v->mmu);
@@ -136,9 +139,19 @@ const char *vcpu_stop_name(enum vcpu_stop_reason why)
 		[VCPU_STOP_NO_MEMORY] = "out of shadow pages",
 		[VCPU_STOP_HALTED] = "halted for ever",
 		[VCPU_STOP_KILLED] = "killed",
+		[VCPU_STOP_TRACKER] = "stopped by a tracker",
 	};
 
 	return why < ARRAY_SIZE(names) ? names[why] : "unknown";
+}
+
+bool vcpu_stopped_by_tracker(struct vcpu *v)
+{
+	const struct page_tracker *t = __atomic_load_n(&v->mmu.mmu->mem.track.stopped_by, __ATOMIC_ACQUIRE);
+
+	if (t)
+		vcpu_stop(v, VCPU_STOP_TRACKER, 0, t->name);
+	return t != NULL;
 }
 
 unsigned int vcpu_cpl(struct vcpu *v)
@@ -159,13 +172,18 @@ bool vcpu_in_64bit_mode(struct vcpu *v)
 	return cs.access & SEGMENT_L;
 }
 
-/* The only place where rip moves past an instruction that exited. */
-static enum vcpu_action skip_insn(struct vcpu *v)
+void vcpu_move_rip(struct vcpu *v, unsigned int len)
 {
-	v->regs.rip += v->backend->insn_len(v);
+	v->regs.rip += len;
 	/* Outside 64-bit mode rip wraps at 4 GiB. */
 	if (v->regs.rip >> 32 && !vcpu_in_64bit_mode(v))
 		v->regs.rip = (uint32_t)v->regs.rip;
+}
+
+/* An instruction that exited is done. */
+static enum vcpu_action skip_insn(struct vcpu *v)
+{
+	vcpu_move_rip(v, v->backend->insn_len(v));
 	if (v->stepping)
 		vcpu_step_done(v); /* TF is the guest's again */
 	return vcpu_insn_done(v, v->regs.rflags & X86_EFLAGS_TF);
@@ -183,6 +201,8 @@ static enum vcpu_action run_natively(struct vcpu *v)
 
 	v->exits++;
 	action = v->backend->run(v);
+	if (v->regs.rip != v->fetch_told_rip)
+		v->fetch_told = false; /* that instruction was completed */
 	return action == VCPU_NEXT_INSN ? skip_insn(v) : action;
 }
 
@@ -197,8 +217,10 @@ enum vcpu_action vcpu_run_once(struct vcpu *v)
 	vcpu_queue_interrupts(v);
 	if (v->stop.reason != VCPU_STOP_NONE)
 		return VCPU_STOP;
+	if (v->event.pending)
+		v->fetch_told = false;
 	action = is_for_interpreter(v) ? vcpu_interpret(v) : run_natively(v);
-	if (v->stop.reason != VCPU_STOP_NONE)
+	if (v->stop.reason != VCPU_STOP_NONE || vcpu_stopped_by_tracker(v))
 		return VCPU_STOP;
 	return v->halted ? VCPU_YIELD : action;
 }

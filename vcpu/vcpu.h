@@ -29,6 +29,7 @@
 #define DR7_GD (1ull << 13)
 
 struct vcpu;
+struct hypercall_ops; /* vcpu/hypercall.h */
 
 /* What is to be done after an exit was handled. */
 enum vcpu_action {
@@ -50,6 +51,7 @@ enum vcpu_stop_reason {
 	VCPU_STOP_NO_MEMORY,     /* shadow quota cannot hold one path */
 	VCPU_STOP_HALTED,        /* HLT with interrupts off and no NMI to come: nothing can wake it */
 	VCPU_STOP_KILLED,        /* by the person at the console */
+	VCPU_STOP_TRACKER,       /* a tracker would have it so: detail is its name */
 };
 
 struct vcpu_stop {
@@ -175,6 +177,8 @@ struct vcpu {
 	uint64_t breakpoints;      /* met by the instruction that we execute: bits of DR6 */
 	struct mmu_vcpu mmu;       /* .paging is the guest's view of CR0/3/4, EFER */
 	struct platform *platform;
+	const struct hypercall_ops *hypercalls; /* NULL: none */
+	void *hypercall_ctx;
 	struct cpuid_policy cpuid;
 	struct vcpu_msrs msrs;
 	struct unknown_msrs unknown_msrs;
@@ -195,6 +199,10 @@ struct vcpu {
 	bool window, nmi_window;   /* were asked for */
 	bool intercept_invlpg;     /* the MMU wants to see INVLPG; before create() */
 	uint8_t step_opcode;       /* being stepped, if it is one of OPCODE_ below; 0: another */
+	uint8_t step_insn_len;     /* 0: not known */
+	/* The trackers know of the fetch of the instruction at this rip, which begins again. */
+	bool fetch_told;
+	uint64_t fetch_told_rip;
 	int64_t tsc_offset;        /* guest TSC = host TSC + offset */
 	uint64_t tsc_hz;
 	struct vcpu_stop stop;
@@ -213,6 +221,9 @@ struct vcpu_config {
 	struct platform *platform;
 	uint64_t tsc_hz;     /* of host and guest */
 	bool show_rdrand;    /* off: the guest's run is repeatable */
+	const struct hypercall_ops *hypercalls; /* NULL: none */
+	void *hypercall_ctx; /* for them */
+	struct cpuid_regs hypercall_leaf; /* what CPUID tells of them */
 };
 
 /* Everything off, registers zero: a reset function must follow.
@@ -249,6 +260,8 @@ void vcpu_dump(struct vcpu *v);
 unsigned int vcpu_cpl(struct vcpu *v);
 /* CS is a 64-bit code segment. */
 bool vcpu_in_64bit_mode(struct vcpu *v);
+/* Past an instruction of @len bytes that the emulator has not executed. */
+void vcpu_move_rip(struct vcpu *v, unsigned int len);
 
 /*
  * Event delivery (event.c). Each returns VCPU_RESUME, or VCPU_STOP on a
@@ -312,8 +325,12 @@ enum vcpu_action vcpu_exit_mov_dr(struct vcpu *v, unsigned int nr, enum gpr gpr,
 enum vcpu_action vcpu_step_begin(struct vcpu *v, const struct page_fault *f);
 /* The same with no page to open. */
 void vcpu_step_natively(struct vcpu *v);
-/* Called by the backend when the step is over, and by all that ends it early. */
+/* Called by the backend when the instruction was completed. */
 void vcpu_step_done(struct vcpu *v);
+/* The step ends early: the instruction has faulted, or is done in another way. */
+void vcpu_step_abandon(struct vcpu *v);
+/* Has a tracker asked for the end of the VM? Then @v is stopped. */
+bool vcpu_stopped_by_tracker(struct vcpu *v);
 /* PUSHF ran natively with TF set for the step: takes it out of the image on
  * the stack. For backends that step by TF. */
 void vcpu_step_hide_pushed_tf(struct vcpu *v);

@@ -86,6 +86,8 @@ static void save_interruptibility(struct vcpu *v, struct vcpu_snapshot *s)
 	s->interrupt_shadow = v->interrupt_shadow;
 	s->halted = v->halted;
 	s->nmi_wakes = v->halted && v->nmi_wakes;
+	s->fetch_told = v->fetch_told;
+	s->fetch_told_rip = v->fetch_told ? v->fetch_told_rip : 0;
 }
 
 static void save_registers(struct vcpu *v, struct vcpu_snapshot *s)
@@ -188,6 +190,8 @@ static void restore_events(struct vcpu *v, const struct vcpu_snapshot *s)
 	v->interrupt_shadow = s->interrupt_shadow;
 	v->halted = s->halted;
 	v->nmi_wakes = s->nmi_wakes;
+	v->fetch_told = s->fetch_told;
+	v->fetch_told_rip = s->fetch_told_rip;
 	v->stop = (struct vcpu_stop){ 0 };
 }
 

@@ -36,6 +36,8 @@ struct vcpu_snapshot {
 	struct vcpu_event event;
 	struct vcpu_interruptibility interruptibility;
 	bool halted, nmi_wakes, nmi_pending, interrupt_shadow;
+	bool fetch_told; /* trackers know of the fetch at fetch_told_rip */
+	uint64_t fetch_told_rip;
 };
 
 /* The state of @v, which it loads, at time @now of the platform's clock (see

@@ -6,6 +6,7 @@
  */
 #include <asm/vmx.h>
 #include "lib/log.h"
+#include "vcpu/hypercall.h"
 #include "vmx/cpu.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx.h"
@@ -259,7 +260,7 @@ static exit_handler *const handlers[VMX_EXIT_REASONS_MAX] = {
 	[EXIT_REASON_INVD] = on_cache_flush,
 	[EXIT_REASON_INVLPG] = on_invlpg,
 	[EXIT_REASON_RDPMC] = on_rdpmc,
-	[EXIT_REASON_VMCALL] = on_undefined,
+	[EXIT_REASON_VMCALL] = vcpu_exit_hypercall,
 	[EXIT_REASON_VMCLEAR] = on_undefined,
 	[EXIT_REASON_VMLAUNCH] = on_undefined,
 	[EXIT_REASON_VMPTRLD] = on_undefined,

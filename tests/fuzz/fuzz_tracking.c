@@ -1,31 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters and trackers: the input is a program of calls, 4 bytes each, some of
+ * Counters and trackers: the input is a program of calls, 5 bytes each, some of
  * which are made from inside the trackers' own callbacks. Counts are those of a
- * model; a tracker is told exactly while it is registered, in order, and the
- * MMU is asked exactly when it must be.
+ * model, also while the slot is away; a tracker is told while it is registered
+ * and holds the page, in order, and the MMU is asked exactly when it must be.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "lib/errno.h"
-#include "pagetrack/page_track.h"
+#include "pagetrack/event.h"
+#include "pagetrack/tracker.h"
 #include "tests/host/port_host.h"
 
-#define BASE 0x123ull
+#define BASE 0x1FCull /* the slot lies across a 2 MiB border */
 #define NPAGES 8
 #define TRACKERS 6
 #define DEPTH_MAX 3
+#define HELD_MAX 20u /* what the MMU leaves to trackers on a page */
+#define OWN_MAX (PAGE_TRACK_COUNT_MAX - HELD_MAX)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct fuzz_op { uint8_t what, gfn, mode, tracker; };
+struct fuzz_op { uint8_t what, gfn, npages, modes, tracker; };
 
 static struct page_track pt;
 static struct page_track_slot slot;
-static uint32_t count[PAGE_TRACK_MODES][NPAGES];
+static bool present;
+static unsigned int own[PAGE_TRACK_MODES][NPAGES];
 static struct {
 	struct page_tracker t;
 	bool registered;
+	unsigned int count[PAGE_TRACK_MODES][NPAGES]; /* parked, while there is no slot */
+	uint64_t hits;
 } tracker[TRACKERS];
 static unsigned int protects, unprotects, flushes, depth;
 static const uint8_t *next;
@@ -37,113 +43,261 @@ static void require(bool cond)
 		abort();
 }
 
+static struct page_track_slot *slot_of(void *mmu, gfn_t g)
+{
+	return present && g.v - BASE < NPAGES ? &slot : NULL;
+}
+
 static bool protect(void *mmu, gfn_t g, enum page_track_mode mode)
 {
 	protects++;
+	require(page_track_count(&slot, g, mode) > 0);
 	return g.v & 1; /* of even pages no TLB knows anything */
 }
 
-static void unprotect(void *mmu, gfn_t g, enum page_track_mode mode) { unprotects++; }
+static void unprotect(void *mmu, gfn_t g, enum page_track_mode mode)
+{
+	unprotects++;
+	require(page_track_count(&slot, g, mode) == 0);
+}
+
 static void flush(void *mmu) { flushes++; }
-static const struct page_track_mmu_ops ops = { .protect = protect, .unprotect = unprotect, .flush = flush };
+static unsigned int own_count(void *mmu, gfn_t g, enum page_track_mode mode) { return own[mode][g.v - BASE]; }
+static const struct page_track_mmu_ops ops = {
+	.slot_of = slot_of, .protect = protect, .unprotect = unprotect, .flush = flush,
+	.own_count = own_count, .own_max = { OWN_MAX, OWN_MAX, OWN_MAX },
+};
 
 static void run_one(void);
 
-/* Priorities of those told in this notification never fall. */
-static int last_priority;
+/* Who was told last in this notification, and what it is about; page NPAGES: the slot. */
+static struct { int priority; unsigned int page, mode; } now;
 
-static void told(struct page_tracker *t)
+static unsigned int index_of(const struct page_tracker *t)
 {
-	int before = last_priority;
 	unsigned int i = 0;
 
 	while (&tracker[i].t != t)
 		i++;
+	return i;
+}
+
+static void told(struct page_tracker *t)
+{
+	unsigned int i = index_of(t);
+	int before = now.priority;
+
 	require(tracker[i].registered && !pt.lock.locked);
-	require(t->priority >= last_priority);
+	require(t->priority >= before);
+	require(now.page == NPAGES || (present && tracker[i].count[now.mode][now.page] > 0));
+	before = t->priority;
 	if (depth < DEPTH_MAX && left > 0 && (*next & 0x80))
 		run_one();
-	last_priority = t->priority > before ? t->priority : before;
+	now.priority = before;
 }
 
-static void on_write(struct page_tracker *t, const struct page_track_write *w) { told(t); }
-static void on_region(struct page_tracker *t, gfn_t base, uint64_t npages) { told(t); }
-
-static void count_op(const struct fuzz_op *op, bool add)
+static enum page_track_verdict on_before(struct page_tracker *t, const struct page_track_event *e,
+					 uint8_t *value)
 {
-	gfn_t g = gfn(BASE + op->gfn % (NPAGES + 2) - 1);
-	enum page_track_mode mode = (enum page_track_mode)(op->mode % (PAGE_TRACK_MODES + 1));
-	bool bad = g.v - BASE >= NPAGES || mode >= PAGE_TRACK_MODES;
-	uint32_t *n = bad ? NULL : &count[mode][g.v - BASE];
-	unsigned int p = protects, u = unprotects, f = flushes;
+	enum page_track_verdict says = left > 0 ? *next % (VERDICT_STOP + 1) : VERDICT_NONE;
 
-	if (add) {
-		require(page_track_add(&pt, &slot, g, mode) ==
-			(bad ? -EINVAL : *n == PAGE_TRACK_COUNT_MAX ? -EOVERFLOW : 0));
-		if (!bad && *n < PAGE_TRACK_COUNT_MAX) {
-			(*n)++;
-			require(protects == p + 1 && flushes == f + (g.v & 1));
-			return;
-		}
-	} else {
-		require(page_track_remove(&pt, &slot, g, mode) == (bad ? -EINVAL : *n == 0 ? -ENOENT : 0));
-		if (!bad && *n > 0) {
-			(*n)--;
-			u += *n == 0;
-		}
-	}
-	require(protects == p && unprotects == u && flushes == f);
+	if (value)
+		*value = 0x55;
+	told(t);
+	return says;
 }
 
-/* All but a few of the way to the counter's end, and back. */
-static void count_far(const struct fuzz_op *op)
+static void on_after(struct page_tracker *t, const struct page_track_event *e)
 {
-	unsigned int mode = op->mode % PAGE_TRACK_MODES, i = op->gfn % NPAGES;
+	require(e->hit == ++tracker[index_of(t)].hits && e->verdict != VERDICT_NONE);
+	told(t);
+}
 
-	if (op->gfn & 0x40) {
-		while (count[mode][i] < PAGE_TRACK_COUNT_MAX - 2) {
-			require(page_track_count_add(&slot, gfn(BASE + i), (enum page_track_mode)mode) == 0);
-			count[mode][i]++;
+static void on_region(struct page_tracker *t, const struct page_track_region *r) { told(t); }
+static const struct page_tracker_ops quiet = { .before = on_before, .after = on_after };
+static const struct page_tracker_ops curious = {
+	.before = on_before, .after = on_after, .region = on_region,
+};
+
+/* The range and the modes of @op, some of them wrong. */
+struct range { uint64_t first, n; unsigned int modes; bool bad, outside; };
+
+static struct range range_of(const struct fuzz_op *op)
+{
+	struct range r = { .first = op->gfn % (NPAGES + 2), .n = op->npages % 5, .modes = op->modes % 10 };
+
+	r.first--; /* before the slot, too */
+	r.bad = r.n == 0 || r.modes == 0 || r.modes > PAGE_TRACK_ALL;
+	r.outside = r.first >= NPAGES || r.first + r.n > NPAGES;
+	return r;
+}
+
+static unsigned int sum(unsigned int mode, unsigned int page)
+{
+	unsigned int n = own[mode][page];
+
+	for (unsigned int i = 0; i < TRACKERS; i++)
+		n += present ? tracker[i].count[mode][page] : 0;
+	return n;
+}
+
+#define FOREACH_COUNT(r, mode, page) \
+	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++) \
+		for (uint64_t page = (r).first; ((r).modes >> mode & 1) && page < (r).first + (r).n; page++)
+
+static void add_op(const struct fuzz_op *op)
+{
+	unsigned int i = op->tracker % TRACKERS, p = protects, f = flushes, odd = 0;
+	struct range r = range_of(op);
+	bool full = false;
+	int err = page_tracker_add(&tracker[i].t, gfn(BASE + r.first), r.n, r.modes, NULL);
+
+	if (!tracker[i].registered || r.bad || r.outside || !present) {
+		require(err == (!tracker[i].registered ? -ENOENT : -EINVAL) || err == -EOVERFLOW);
+		require(protects == p && flushes == f);
+		return;
+	}
+	FOREACH_COUNT(r, mode, page)
+		full |= sum(mode, page) - own[mode][page] + 1 > HELD_MAX;
+	require(err == (full ? -EOVERFLOW : 0));
+	if (err)
+		return;
+	FOREACH_COUNT(r, mode, page) {
+		tracker[i].count[mode][page]++;
+		p++;
+		odd |= (BASE + page) & 1;
+	}
+	require(protects == p && flushes == f + odd);
+}
+
+static void remove_op(const struct fuzz_op *op)
+{
+	unsigned int i = op->tracker % TRACKERS, u = unprotects;
+	struct range r = range_of(op);
+	bool missing = r.outside;
+	int err = page_tracker_remove(&tracker[i].t, gfn(BASE + r.first), r.n, r.modes, NULL);
+
+	if (!tracker[i].registered || r.bad) {
+		require(err == (!tracker[i].registered ? -ENOENT : -EINVAL));
+		return;
+	}
+	if (!r.outside)
+		FOREACH_COUNT(r, mode, page)
+			missing |= tracker[i].count[mode][page] == 0;
+	require(err == (missing ? -ENOENT : 0));
+	if (err)
+		return;
+	FOREACH_COUNT(r, mode, page) {
+		tracker[i].count[mode][page]--;
+		u += present && sum(mode, page) == 0;
+	}
+	require(unprotects == u);
+}
+
+/* The MMU's own; and a tracker's way to the end of what is left to it. */
+static void own_op(const struct fuzz_op *op)
+{
+	unsigned int mode = op->modes % PAGE_TRACK_MODES, page = op->gfn % NPAGES, i = op->tracker % TRACKERS;
+	gfn_t g = gfn(BASE + page);
+
+	if (!present)
+		return;
+	if (op->npages & 0x40) {
+		while (tracker[i].registered && sum(mode, page) - own[mode][page] < HELD_MAX) {
+			require(page_tracker_add(&tracker[i].t, g, 1, PAGE_TRACK_BIT(mode), NULL) == 0);
+			tracker[i].count[mode][page]++;
 		}
-	} else {
-		while (count[mode][i] > 2) {
-			require(page_track_count_sub(&slot, gfn(BASE + i), (enum page_track_mode)mode) == 0);
-			count[mode][i]--;
-		}
+	} else if (op->npages & 1) {
+		require(page_track_count_add(&pt, &slot, g, mode) == 0);
+		own[mode][page]++;
+	} else if (own[mode][page]) {
+		require(page_track_count_sub(&slot, g, mode) == 0);
+		own[mode][page]--;
 	}
 }
 
-static void tracker_op(const struct fuzz_op *op, bool add)
+static void forget(unsigned int i)
+{
+	memset(tracker[i].count, 0, sizeof(tracker[i].count));
+}
+
+static void tracker_op(const struct fuzz_op *op)
 {
 	unsigned int i = op->tracker % TRACKERS;
 
-	if (add) {
+	if (op->npages & 1) {
 		if (!tracker[i].registered)
 			tracker[i].t = (struct page_tracker){
-				.priority = op->mode & 3, .write = on_write,
-				.region_removed = op->mode & 4 ? on_region : NULL,
+				.name = "fuzz", .priority = op->modes & 3,
+				.ops = op->modes & 4 ? &curious : &quiet,
+				.follow = op->modes & 8 ? PAGE_TRACKER_FOLLOW_MEMORY
+							: PAGE_TRACKER_FOLLOW_GFN,
 			};
 		require(page_tracker_register(&pt, &tracker[i].t) == (tracker[i].registered ? -EEXIST : 0));
+		if (!tracker[i].registered)
+			tracker[i].hits = 0;
 		tracker[i].registered = true;
-	} else {
-		require(page_tracker_unregister(&pt, &tracker[i].t) == (tracker[i].registered ? 0 : -ENOENT));
+	} else if (op->npages & 2) {
+		require(page_tracker_destroy(&tracker[i].t) == (tracker[i].registered ? 0 : -ENOENT));
 		tracker[i].registered = false;
+		forget(i);
+	} else {
+		page_tracker_clear(&tracker[i].t);
+		forget(i);
 	}
 }
 
-static void notify(bool region)
+static void attach(void)
 {
-	const uint8_t byte = 0;
-	const struct page_track_write w = { .gpa = gpa(BASE << 12), .len = 1, .old = &byte, .new = &byte };
-	int outer = last_priority;
+	require(page_track_slot_init(&slot, gfn(BASE), NPAGES) == 0);
+	present = true;
+	require(page_track_slot_attach(&pt, &slot) == 0);
+}
+
+static void detach(void)
+{
+	page_track_slot_detach(&pt, &slot);
+	page_track_slot_destroy(&slot);
+	present = false;
+	memset(own, 0, sizeof(own));
+	for (unsigned int i = 0; i < TRACKERS; i++)
+		if (tracker[i].t.follow == PAGE_TRACKER_FOLLOW_MEMORY)
+			forget(i);
+}
+
+static void access_op(const struct fuzz_op *op)
+{
+	static const uint8_t byte[1];
+	struct page_track_event e = {
+		.mode = now.mode, .gpa = gfn_to_gpa(gfn(BASE + now.page)), .len = 1, .old = byte, .new = byte,
+		.origin = BY(DEVICE),
+	};
+	uint8_t value = 0;
+
+	now.priority = 0;
+	e.verdict = page_track_before(&pt, &e, op->npages & 1 ? &value : NULL);
+	require(value == 0 || e.verdict == VERDICT_REPLACE);
+	now.priority = 0;
+	page_track_after(&pt, &e);
+}
+
+static void notify(const struct fuzz_op *op, bool region)
+{
+	const struct page_track_region r = { REGION_REMOVED, gfn(BASE), NPAGES, gfn(0) };
+	int priority = now.priority;
+	unsigned int page = now.page, mode = now.mode;
 
 	depth++;
-	last_priority = 0;
+	now.priority = 0;
+	now.page = region ? NPAGES : op->gfn % NPAGES;
+	now.mode = op->modes % PAGE_TRACK_MODES;
 	if (region)
-		page_track_notify_region_removed(&pt, gfn(BASE), NPAGES);
+		page_track_notify_region(&pt, &r);
 	else
-		page_track_notify_write(&pt, &w);
-	last_priority = outer;
+		access_op(op);
+	now.priority = priority;
+	now.page = page;
+	now.mode = mode;
 	depth--;
 }
 
@@ -155,30 +309,49 @@ static void run_one(void)
 	next += left < sizeof(op) ? left : sizeof(op);
 	left -= left < sizeof(op) ? left : sizeof(op);
 	switch (op.what & 7) {
-	case 0: case 1: count_op(&op, op.what & 1); break;
-	case 2: case 3: tracker_op(&op, op.what & 1); break;
-	case 4: case 5: notify(false); break;
-	case 6: notify(true); break;
-	default: count_far(&op); break;
+	case 0: add_op(&op); break;
+	case 1: remove_op(&op); break;
+	case 2: case 3: tracker_op(&op); break;
+	case 4: notify(&op, false); break;
+	case 5: notify(&op, true); break;
+	case 6: own_op(&op); break;
+	default: present ? detach() : attach(); break;
+	}
+}
+
+static void audit(void)
+{
+	require(TAILQ_EMPTY(&pt.cursors));
+	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++) {
+		for (unsigned int page = 0; page < NPAGES; page++) {
+			gfn_t g = gfn(BASE + page);
+
+			for (unsigned int i = 0; i < TRACKERS; i++)
+				require(page_tracker_count(&tracker[i].t, g, mode) ==
+					tracker[i].count[mode][page]);
+			if (!present)
+				continue;
+			require(page_track_count(&slot, g, mode) == sum(mode, page));
+			require(page_track_held(&pt, g, mode) + own[mode][page] == sum(mode, page));
+		}
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	memset(count, 0, sizeof(count));
 	memset(tracker, 0, sizeof(tracker));
+	memset(own, 0, sizeof(own));
 	page_track_init(&pt, &ops, NULL);
-	require(page_track_slot_init(&slot, gfn(BASE), NPAGES) == 0);
+	attach();
 	next = data;
 	left = size;
 	while (left > 0) {
 		run_one();
-		require(TAILQ_EMPTY(&pt.cursors));
+		audit();
 	}
-	for (unsigned int n = 0; n < PAGE_TRACK_MODES * NPAGES; n++)
-		require(page_track_count(&slot, gfn(BASE + n % NPAGES), (enum page_track_mode)(n / NPAGES)) ==
-			count[n / NPAGES][n % NPAGES]);
-	page_track_slot_destroy(&slot, NULL);
+	if (present)
+		detach();
+	page_track_destroy(&pt);
 	require(host_pages_used() == 0);
 	return 0;
 }

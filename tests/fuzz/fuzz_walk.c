@@ -10,6 +10,7 @@
 #include "lib/alloc.h"
 #include "mm/guest_walk.h"
 #include "mm/port.h"
+#include "tests/host/bare_mem.h"
 #include "tests/host/walk_oracle.h"
 
 #define RAM_PAGES 16
@@ -39,21 +40,14 @@ static struct guest_mem m;
 static uint8_t *ram;
 static uint8_t oracle_ram[RAM_BYTES];
 
-static bool no_protect(void *mmu, gfn_t g, enum page_track_mode mode) { return false; }
-static void no_unprotect(void *mmu, gfn_t g, enum page_track_mode mode) { }
-static void no_flush(void *mmu) { }
-static const struct page_track_mmu_ops ops = {
-	.protect = no_protect, .unprotect = no_unprotect, .flush = no_flush,
-};
-
 static void open_memory(void)
 {
 	struct memslot_desc d = { .npages = RAM_PAGES };
 
-	page_track_init(&m.track, &ops, NULL);
+	bare_mem_init(&m, NULL);
 	ram = mem_zalloc(RAM_BYTES);
 	d.base_pfn = hpa_to_pfn(port_va_to_hpa(ram));
-	if (memslot_create(&m.slots, &d))
+	if (bare_slot_create(&m, &d))
 		abort();
 }
 
@@ -124,7 +118,7 @@ static void compare(const struct guest_paging *p, uint64_t address, uint8_t acce
 
 	memcpy(c.pdpte, p->pdpte, sizeof(c.pdpte));
 	r = walk_oracle(&c, oracle_ram, address, a);
-	if (!agree(&w, guest_walk(&w, &m, p, gva(address), code), &r))
+	if (!agree(&w, guest_walk(&w, &m, p, gva(address), code, NULL), &r))
 		abort();
 }
 

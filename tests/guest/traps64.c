@@ -26,7 +26,7 @@ INSN(set_cr4, "mov %%rcx, %%cr4")
 INSN(set_cr0, "mov %%rcx, %%cr0")
 INSN(set_cr3, "mov %%rcx, %%cr3")
 INSN(set_xcr0, "xor %%edx, %%edx; mov %%ecx, %%eax; xor %%ecx, %%ecx; xsetbv")
-INSN(vmx_instruction, "vmcall")
+INSN(vmx_instruction, "vmxoff")
 INSN(icebp, ".byte 0xF1")
 
 static unsigned int run(void (*fn)(uint64_t, uint64_t), uint64_t a, uint64_t b)
@@ -340,7 +340,7 @@ static void interrupt_shadow_of_sti(void)
 	uint64_t first;
 
 	for (int i = 0; i < 10; i++) {
-		pit_start(2000);
+		pit_start(100); /* far apart: a second tick must not come meanwhile */
 		trap_hook(VECTOR_IRQ, on_irq_in_shadow);
 		outb(0x20, 0x0A);
 		while (!(inb(0x20) & 1)) /* IRR: it waits */

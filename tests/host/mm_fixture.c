@@ -59,7 +59,7 @@ void fx_long_mode(struct fixture *fx)
 
 void fx_write(struct fixture *fx, gpa_t at, const void *src, size_t len)
 {
-	ASSERT(guest_write(&fx->mmu.mem, at, src, len, WRITER_EMULATOR) == 0);
+	ASSERT(guest_write(&fx->mmu.mem, at, src, len, BY(EMULATOR)) == 0);
 }
 
 /* Builds 4-level tables unless the vCPU runs two-level paging. */
@@ -79,7 +79,7 @@ gpa_t fx_map(struct fixture *fx, uint64_t addr, int level, uint64_t e)
 			fx_write(fx, at, &e, size);
 			return at;
 		}
-		ASSERT(guest_read(&fx->mmu.mem, at, &entry, size) == 0);
+		ASSERT(guest_read(&fx->mmu.mem, at, &entry, size, NULL) == 0);
 		if (!(entry & G_P)) {
 			entry = fx->next_table++ << PAGE_SHIFT | G_ALL;
 			fx_write(fx, at, &entry, size);

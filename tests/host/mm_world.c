@@ -8,6 +8,7 @@
 #include "lib/errno.h"
 #include "mm/port.h"
 #include "tests/host/mm_model.h"
+#include "tests/host/mm_trackers.h"
 #include "tests/host/port_host.h"
 
 #define MAXPHYADDR 40
@@ -20,9 +21,12 @@ enum { LOW, MOVING, LARGE, SLOTS };
 #define LOW_PAGES 32
 #define TABLE_PAGES 14
 #define MOVING_PAGES 12
+#define MOVING_BASE 64
+#define MOVING_STRIDE 18
+#define MOVING_PLACES 3
 #define LARGE_BASE 512
 #define LARGE_PAGES 520 /* one range of 2 MiB, and a bit */
-#define GFNS 1100
+#define GFNS TRACKED_GFNS
 
 struct world {
 	uint64_t seed, rng, step;
@@ -30,15 +34,14 @@ struct world {
 	struct mmu mmu;
 	struct mmu_vcpu vcpu[VCPUS], sleeper[SLEEPERS];
 	struct model_tlb tlb;
-	struct page_tracker tracker;
 	bool large, tight;
+	bool narrow;       /* one tracker is for one address space only: only_cr3 */
+	uint64_t only_cr3;
 	uint8_t *memory[SLOTS];
 	size_t memory_bytes[SLOTS];
 	struct memslot_desc desc[SLOTS];
 	bool exists[SLOTS];
-	uint16_t others[PAGE_TRACK_MODES][GFNS];
 	gva_t recent[VCPUS][8]; /* addresses that the vCPUs have used */
-	uint64_t told;
 };
 
 struct world_seen world_seen;
@@ -135,7 +138,9 @@ static gva_t some_addr(const struct mmu_vcpu *v)
 	return paging_enabled(&v->paging) && paging_long(&v->paging) ? *recent : gva((uint32_t)recent->v);
 }
 
-static struct mmu_vcpu *some_vcpu(void) { return &w.vcpu[below(VCPUS)]; }
+/* A page is lent only if there is one. */
+static int vcpus(void) { return w.narrow ? 1 : VCPUS; }
+static struct mmu_vcpu *some_vcpu(void) { return &w.vcpu[below((uint64_t)vcpus())]; }
 
 /* ---- the world -------------------------------------------------------------------- */
 
@@ -148,20 +153,6 @@ static uint8_t *va_of(gpa_t a)
 	if (!slot)
 		return NULL;
 	return port_hpa_to_va(hpa_add(pfn_to_hpa(memslot_pfn(slot, gpa_to_gfn(a))), gpa_offset(a)));
-}
-
-/* The tracker is told after the write was done, of tracked pages alone. */
-static void on_write(struct page_tracker *t, const struct page_track_write *e)
-{
-	w.told++;
-	check(gpa_offset(e->gpa) + e->len <= PAGE_SIZE, "an event crosses a page");
-	check(memcmp(va_of(e->gpa), e->new, e->len) == 0, "a tracker was told other bytes than memory has");
-}
-
-static void on_region_removed(struct page_tracker *t, gfn_t base, uint64_t npages)
-{
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		memset(&w.others[mode][base.v], 0, npages * sizeof(w.others[0][0]));
 }
 
 static void make_memory(int id, uint64_t npages, uint64_t base)
@@ -181,9 +172,10 @@ static void make_memory(int id, uint64_t npages, uint64_t base)
 	w.exists[id] = true;
 }
 
-static void write_gpte(gpa_t a, uint64_t e, unsigned int size, enum guest_writer writer)
+/* Into a hole or a read-only slot, or not where a tracker denies it: all the same. */
+static void write_gpte(gpa_t a, uint64_t e, unsigned int size, enum access_agent agent)
 {
-	(void)!guest_write(&w.mmu.mem, a, &e, size, writer);
+	(void)trackers_write(a, &e, size, agent);
 }
 
 static void fill_tables(void)
@@ -192,7 +184,7 @@ static void fill_tables(void)
 		for (unsigned int i = 0; i < 1024; i++)
 			if (i < 2 || (i > 509 && i < 514) || i > 1021)
 				write_gpte(gpa(g << 12 | i * 4), some_gpte(8), 8 - 4 * (i & 1),
-					   WRITER_LOADER);
+					   AGENT_LOADER);
 }
 
 static int sleepers(void) { return w.tight ? SLEEPERS : 0; }
@@ -212,22 +204,24 @@ void world_open(uint64_t seed)
 {
 	struct mmu_config cfg = { .shadow_pages = MMU_SHADOW_PAGES_MIN, .hash_key = seed,
 				  .host = { .maxphyaddr = 46, .flush = host_flush } };
+	struct trackers_world lent = { .mmu = &w.mmu, .below = below, .check = check };
 
 	memset(&w, 0, sizeof(w));
 	w.seed = seed;
 	w.rng = seed * 0x9e3779b97f4a7c15ull | 1;
 	w.large = chance(25);
-	w.tight = chance(50);
+	w.narrow = chance(30);
+	w.tight = !w.narrow && chance(50);
+	if (w.narrow)
+		w.only_cr3 = lent.only_cr3 = (1 + below(TABLE_PAGES - 1)) << 12;
 	check(mmu_init(&w.mmu, &cfg) == 0, "mmu_init");
 	make_memory(LOW, LOW_PAGES, 0);
-	make_memory(MOVING, MOVING_PAGES, 64);
+	make_memory(MOVING, MOVING_PAGES, MOVING_BASE);
 	if (w.large)
 		make_memory(LARGE, LARGE_PAGES, LARGE_BASE);
+	trackers_open(&lent);
 	fill_tables();
-	w.tracker = (struct page_tracker){ .name = "test", .priority = 10, .write = on_write,
-					   .region_removed = on_region_removed };
-	check(page_tracker_register(&w.mmu.mem.track, &w.tracker) == 0, "page_tracker_register");
-	for (int i = 0; i < VCPUS; i++)
+	for (int i = 0; i < vcpus(); i++)
 		check(mmu_vcpu_init(&w.vcpu[i], &w.mmu, MAXPHYADDR, seed & 1) == 0, "a vCPU cannot be made");
 	for (int i = 0; i < sleepers(); i++) {
 		check(mmu_vcpu_init(&w.sleeper[i], &w.mmu, MAXPHYADDR, false) == 0, "a vCPU cannot be made");
@@ -235,17 +229,27 @@ void world_open(uint64_t seed)
 	}
 }
 
+/* @all: of the large slot, too. */
+static void compare_counts(bool all)
+{
+	trackers_compare(0, LOW_PAGES);
+	trackers_compare(MOVING_BASE, MOVING_PLACES * MOVING_STRIDE);
+	if (all)
+		trackers_compare(0, GFNS);
+}
+
 void world_close(void)
 {
 	world_seen.reclaimed += w.mmu.stats.reclaimed;
-	world_seen.told += w.told;
 	world_seen.flushes += w.mmu.stats.flushes;
-	for (int i = 0; i < VCPUS; i++)
+	for (int i = 0; i < vcpus(); i++)
 		mmu_vcpu_destroy(&w.vcpu[i]);
 	for (int i = 0; i < sleepers(); i++)
 		mmu_vcpu_destroy(&w.sleeper[i]);
 	check(mmu_audit(&w.mmu) == 0, "audit after the last vCPU");
-	check(page_tracker_unregister(&w.mmu.mem.track, &w.tracker) == 0, "page_tracker_unregister");
+	compare_counts(true);
+	trackers_close();
+	check(mmu_audit(&w.mmu) == 0, "audit after the last tracker");
 	mmu_destroy(&w.mmu);
 	for (int i = 0; i < SLOTS; i++)
 		mem_free(w.memory[i], w.memory_bytes[i]);
@@ -264,12 +268,21 @@ static uint32_t left_by_tracking(const struct memslot *slot, gfn_t g)
 	return page_track_count(&slot->track, g, PAGE_TRACK_READ) ? 0 : left;
 }
 
+/* To @v, under its CR3. */
+static uint32_t left_to(const struct mmu_vcpu *v, const struct memslot *slot, gfn_t g)
+{
+	return w.narrow && paging_enabled(&v->paging) ? trackers_left(g, v->paging.cr3) : left_by_tracking(slot, g);
+}
+
+static uint32_t rights_for(const struct model_access *a)
+{
+	return ACCESS_READ | (a->error_code & PFERR_WRITE ? ACCESS_WRITE : 0) |
+	       (a->error_code & PFERR_FETCH ? ACCESS_EXEC : 0);
+}
+
 static bool tracked_against(const struct memslot *slot, gfn_t g, const struct model_access *a)
 {
-	uint32_t need = ACCESS_READ | (a->error_code & PFERR_WRITE ? ACCESS_WRITE : 0) |
-			(a->error_code & PFERR_FETCH ? ACCESS_EXEC : 0);
-
-	return need & ~left_by_tracking(slot, g);
+	return rights_for(a) & ~left_by_tracking(slot, g);
 }
 
 static bool any_read_only(void)
@@ -287,7 +300,7 @@ static bool is_logged(const struct memslot *slot, gfn_t g)
 	return !slot->dirty_bitmap || (slot->dirty_bitmap[i / 64] >> (i % 64) & 1);
 }
 
-/* The CPU lets @a through to @t: may it? @stepping: pages are open. */
+/* The CPU lets @a through to @t: may it? @stepping: some pages are open, for what was asked for. */
 static void must_be_allowed(const struct mmu_vcpu *v, const struct model_access *a,
 			    const struct cpu_translation *t, bool stepping)
 {
@@ -301,7 +314,9 @@ static void must_be_allowed(const struct mmu_vcpu *v, const struct model_access 
 	slot = memslot_find(&w.mmu.mem.slots, g);
 	check(slot != NULL, "an access got through to a hole");
 	check(pfn_to_hpa(memslot_pfn(slot, g)).v == t->frame.v, "an access got through to another page");
-	check(stepping || !tracked_against(slot, g, a), "an access to a tracked page got through");
+	world_seen.lent += (rights_for(a) & ~left_by_tracking(slot, g) & left_to(v, slot, g)) != 0;
+	check(!(rights_for(a) & ~left_to(v, slot, g) & ~(stepping ? trackers_step_rights(g) : 0)),
+	      "an access to a tracked page got through");
 	check(o.accessed || any_read_only(), "an access left the accessed bit clear");
 	if (a->error_code & PFERR_WRITE) {
 		check(o.dirty, "a write left the dirty bit clear");
@@ -356,49 +371,84 @@ static void emulate_write(const struct page_fault *f)
 	uint64_t e[2] = { some_gpte(8), some_gpte(8) };
 	unsigned int width = widths[below(5)];
 	uint64_t at = f->gpa.v & ~7ull;
-	int err;
 
 	memcpy(data, e, sizeof(data));
 	if (chance(20))
 		at += below(8); /* misaligned */
 	if ((at & 0xfff) + width > PAGE_SIZE)
 		at = (at | 0xfff) + 1 - width;
-	err = guest_write(&w.mmu.mem, gpa(at), data, width, WRITER_EMULATOR);
-	check(err == 0 || err == -EFAULT, "guest_write");
+	(void)trackers_write(gpa(at), data, width, AGENT_EMULATOR);
 }
 
 static void something_else(void);
 
-static void native_step(struct mmu_vcpu *v, const struct model_access *a, struct page_fault *f)
+/* The step has opened no more than what was asked for. */
+static void must_be_closed_else(const struct mmu_vcpu *v, const struct page_fault *f)
+{
+	struct memslot *slot = memslot_find(&w.mmu.mem.slots, gpa_to_gfn(f->gpa));
+	struct cpu_translation t;
+	uint32_t rights;
+
+	if (!slot || !cpu_walk(v, f->addr, &t) || t.frame.v != pfn_to_hpa(memslot_pfn(slot, gpa_to_gfn(f->gpa))).v)
+		return;
+	rights = left_to(v, slot, gpa_to_gfn(f->gpa)) | trackers_step_rights(gpa_to_gfn(f->gpa));
+	check(!t.write || (rights & ACCESS_WRITE), "a step opens a page for writing that was not asked for");
+	check(!t.exec || (rights & ACCESS_EXEC), "a step opens a page for fetches that was not asked for");
+}
+
+static void interrupt_step(void)
+{
+	something_else();
+	check(mmu_audit(&w.mmu) == 0, "audit after a change during a step");
+	world_seen.interrupted++;
+}
+
+/* True: the instruction was completed. */
+static bool run_step(struct mmu_vcpu *v, const struct model_access *a, struct page_fault *f)
 {
 	struct cpu_translation t;
 
 	for (int tries = 0, others = 0; ; tries++) {
-		int err = mmu_step_open(v, f);
-
-		if (err == -EFAULT)
-			break;
-		check(err == 0 && tries < 4, "a page cannot be opened");
+		if (trackers_step_ask(v, f) != VERDICT_ALLOW)
+			return false;
+		if (trackers_step_open(v, f))
+			return false;
+		check(tries < 4, "a page cannot be opened");
+		must_be_closed_else(v, f);
 		if (chance(10))
 			check(mmu_audit(&w.mmu) == 0, "audit during a step");
 		if (others < 8 && chance(25)) {
-			something_else();
-			check(mmu_audit(&w.mmu) == 0, "audit after a change during a step");
-			world_seen.interrupted++;
+			interrupt_step();
 			others++;
 			tries--; /* it may have taken the translation away */
 		}
 		if (goes_through(v, a, &t)) {
 			must_be_allowed(v, a, &t, true);
-			if (a->error_code & PFERR_WRITE)
+			if ((a->error_code & PFERR_WRITE) && chance(90)) /* else a silent one */
 				store(t.frame, a->addr);
 			world_seen.steps++;
-			break;
+			return true;
 		}
-		if (mmu_page_fault(v, f) != FAULT_EMULATE)
-			break;
+		if (trackers_fault(v, f) != FAULT_EMULATE)
+			return false;
 	}
-	mmu_step_close(v);
+}
+
+static void native_step(struct mmu_vcpu *v, const struct model_access *a, struct page_fault *f)
+{
+	bool done = run_step(v, a, f);
+
+	trackers_step_close(v, done && chance(95));
+}
+
+static void emulate(const struct model_access *a, const struct page_fault *f)
+{
+	if (a->error_code & PFERR_WRITE)
+		emulate_write(f);
+	else if (a->error_code & PFERR_FETCH)
+		trackers_fetch(f->gpa);
+	else
+		(void)trackers_read(f->gpa, 1 + below(16), AGENT_EMULATOR);
 }
 
 static void must_emulate(struct mmu_vcpu *v, const struct model_access *a, struct page_fault *f,
@@ -417,8 +467,8 @@ static void must_emulate(struct mmu_vcpu *v, const struct model_access *a, struc
 	      "emulation of an access for no reason");
 	if (chance(40))
 		native_step(v, a, f);
-	else if (write)
-		emulate_write(f);
+	else
+		emulate(a, f);
 }
 
 /* The guest's fault handler: maps something there. */
@@ -430,7 +480,7 @@ static void repair(const struct mmu_vcpu *v, const struct guest_walk *walk)
 	if (walk->level == 0 || (walk->top_level == 3 && walk->level == 3))
 		return;
 	write_gpte(walk->gpte_gpa[walk->level], frame << 12 | 5 | (chance(60) ? 2 : 0) | below(4) << 5, size,
-		   WRITER_EMULATOR);
+		   AGENT_EMULATOR);
 }
 
 /* True: run the access again. */
@@ -441,7 +491,7 @@ static bool fault(struct mmu_vcpu *v, const struct model_access *a)
 	struct oracle o;
 
 	oracle_walk(&o, &w.mmu.mem.slots, &v->paging, a);
-	result = mmu_page_fault(v, &f);
+	result = trackers_fault(v, &f);
 	world_seen.result[result]++;
 	switch (result) {
 	case FAULT_FIXED:
@@ -492,19 +542,13 @@ static void touch(struct mmu_vcpu *v)
 
 /* ---- other operations ------------------------------------------------------------------- */
 
-/* The guest's LOCK CMPXCHG; now and then memory is not what it expects. */
+/* False: a width or an address that CMPXCHG has not. */
 static bool exchange(gpa_t at, const void *desired, unsigned int width)
 {
-	uint8_t expected[16];
-	int err;
+	int err = trackers_exchange(at, desired, width);
 
-	memcpy(expected, va_of(at), width);
-	if (chance(10))
-		expected[0] ^= 1;
-	err = guest_cmpxchg(&w.mmu.mem, at, expected, desired, width, WRITER_EMULATOR);
 	world_seen.exchanges += err == 0;
-	check(err == 0 || err == -EAGAIN || err == -EINVAL, "guest_cmpxchg");
-	return err != -EINVAL; /* a width or an address that CMPXCHG has not */
+	return err != -EINVAL;
 }
 
 static void write_table(void)
@@ -527,23 +571,30 @@ static void write_table(void)
 		width = (unsigned int)(PAGE_SIZE - (at & 0xfff));
 	if (chance(20) && exchange(gpa(at), e, width))
 		return;
-	check(guest_write(&w.mmu.mem, gpa(at), e, width, WRITER_EMULATOR) == 0, "guest_write");
+	(void)trackers_write(gpa(at), e, width, chance(80) ? AGENT_EMULATOR : AGENT_INJECTION);
 }
 
 static void write_long(void)
 {
-	uint8_t data[600];
+	uint8_t data[TRACKERS_BYTES];
 	uint64_t at = below((LOW_PAGES - 1) << 12), len = 1 + below(sizeof(data));
 
 	for (size_t i = 0; i < len; i++)
 		data[i] = chance(50) ? 0 : (uint8_t)below(256);
-	check(guest_write(&w.mmu.mem, gpa(at), data, len, WRITER_DEVICE) == 0, "guest_write");
+	(void)trackers_write(gpa(at), data, len, AGENT_DEVICE);
+}
+
+static void read_some(void)
+{
+	uint64_t at = some_gfn() << 12 | below(PAGE_SIZE), len = 1 + below(chance(80) ? 32 : TRACKERS_BYTES);
+
+	(void)trackers_read(gpa(at), len, chance(50) ? AGENT_EMULATOR : AGENT_DEVICE);
 }
 
 static void make_pdpt(uint64_t cr3)
 {
 	for (unsigned int i = 0; i < 4; i++)
-		write_gpte(gpa((cr3 & ~31ull) + i * 8), some_gfn() << 12 | chance(85), 8, WRITER_EMULATOR);
+		write_gpte(gpa((cr3 & ~31ull) + i * 8), some_gfn() << 12 | chance(85), 8, AGENT_EMULATOR);
 }
 
 /* The same tables under other rules. */
@@ -562,16 +613,36 @@ static void toggle_bit(struct mmu_vcpu *v)
 		touch(v);
 }
 
+/* From the address space of the tracker to another and back, by CR3 alone: what PDPTEs the vCPU
+ * has it keeps, and the tables with them. */
+static void switch_space(struct mmu_vcpu *v)
+{
+	struct guest_paging p = v->paging;
+
+	for (int n = 0; n < 4; n++) {
+		p.cr3 = n % 2 ? w.only_cr3 : below(TABLE_PAGES) << 12;
+		check(mmu_set_paging(v, &p) == 0, "no root can be made");
+		for (int i = 0; i < 6; i++)
+			touch(v);
+	}
+}
+
 static void set_paging(struct mmu_vcpu *v)
 {
 	struct guest_paging p = v->paging;
 	unsigned int mode = (unsigned int)below(4);
 
+	if (w.narrow && chance(50)) {
+		switch_space(v);
+		return;
+	}
 	if (chance(35)) {
 		toggle_bit(v);
 		return;
 	}
 	p.cr3 = (chance(96) ? below(TABLE_PAGES) : some_gfn()) << 12;
+	if (w.narrow && chance(40))
+		p.cr3 = w.only_cr3;
 	if (chance(40))
 		mode = 4; /* CR3 alone */
 	else
@@ -594,52 +665,33 @@ static void set_paging(struct mmu_vcpu *v)
 
 static void track(void)
 {
-	enum page_track_mode mode = (enum page_track_mode)below(PAGE_TRACK_MODES);
 	uint64_t g = some_gfn();
-	bool ram = va_of(gpa(g << 12)) != NULL;
-	uint16_t *n = &w.others[mode][g];
 
 	if (g >= LARGE_BASE && chance(80))
 		return; /* else there would be no large mapping */
-	if (chance(45) && *n < 20) {
-		check(mmu_track_add(&w.mmu, gfn(g), mode) == (ram ? 0 : -EINVAL), "mmu_track_add");
-		*n += ram;
-	} else {
-		check(mmu_track_remove(&w.mmu, gfn(g), mode) == (!ram ? -EINVAL : *n ? 0 : -ENOENT),
-		      "mmu_track_remove");
-		*n -= *n > 0;
-	}
-}
-
-static void untrack_all(void)
-{
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		for (uint64_t g = 0; g < GFNS; g++)
-			for (; w.others[mode][g]; w.others[mode][g]--)
-				check(mmu_track_remove(&w.mmu, gfn(g), (enum page_track_mode)mode) == 0,
-				      "mmu_track_remove");
+	trackers_change(g);
 }
 
 static void change_slot(void)
 {
 	int id = w.large && chance(40) ? LARGE : chance(90) ? MOVING : LOW;
 	struct memslot_desc *d = &w.desc[id];
-	uint64_t base = 64 + below(3) * 18;
+	uint64_t base = MOVING_BASE + below(MOVING_PLACES) * MOVING_STRIDE;
 	uint32_t flags = (uint32_t)below(4);
 	int err;
 
 	if (chance(30))
-		host_fail_allocation((long)below(9));
+		host_fail_allocation((long)below(16));
 	if (id != LOW && !w.exists[id]) {
 		d->flags = flags;
-		err = mmu_slot_create(&w.mmu, d);
+		err = trackers_slot_create(d);
 		w.exists[id] = err == 0;
 	} else if (id == MOVING && chance(40)) {
-		err = mmu_slot_move(&w.mmu, (uint32_t)id, gfn(base));
+		err = trackers_slot_move(d, gfn(base));
 		if (!err)
 			d->base_gfn = gfn(base);
 	} else if (id != LOW && chance(40)) {
-		err = mmu_slot_delete(&w.mmu, (uint32_t)id);
+		err = trackers_slot_delete(d);
 		check(err == 0, "a slot cannot be deleted");
 		w.exists[id] = false;
 	} else {
@@ -651,6 +703,7 @@ static void change_slot(void)
 	}
 	host_fail_allocation(-1);
 	check(err == 0 || err == -ENOMEM, "a slot cannot be changed");
+	compare_counts(id == LARGE && chance(10));
 	world_seen.nomem += err != 0;
 }
 
@@ -686,7 +739,7 @@ static void something_else(void)
 		else if (what < 75)
 			track();
 		else if (what < 80)
-			untrack_all();
+			trackers_give_back();
 		else
 			change_slot();
 	}
@@ -700,14 +753,16 @@ static void one_step(void)
 		touch(some_vcpu());
 	else if (n < 860)
 		write_table();
-	else if (n < 870)
+	else if (n < 868)
 		write_long();
+	else if (n < 880)
+		read_some();
 	else if (n < 920)
 		set_paging(some_vcpu());
 	else if (n < 975)
 		track();
 	else if (n < 982)
-		untrack_all();
+		trackers_give_back();
 	else if (n < 990)
 		change_slot();
 	else if (n < 993)
@@ -734,5 +789,7 @@ void world_step(uint64_t (*choose)(uint64_t n))
 	if (w.large && w.step % 64 == 0)
 		count_large();
 	check(mmu_audit(&w.mmu) == 0, "audit");
+	if (w.step % 256 == 0)
+		compare_counts(w.step % 1024 == 0);
 	w.choose = NULL;
 }

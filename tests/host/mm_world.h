@@ -22,7 +22,8 @@ struct world_seen {
 	uint64_t tlb_hits, cpu_hits;      /* accesses that went through */
 	uint64_t steps, interrupted;      /* native ones, and those with other changes meanwhile */
 	uint64_t large, reclaimed, flushes;
-	uint64_t told, exchanges, nomem, remade;
+	uint64_t lent;                    /* accesses through pages that another address space's tracker holds */
+	uint64_t exchanges, nomem, remade;
 };
 extern struct world_seen world_seen;
 

@@ -49,7 +49,7 @@ static bool run_is_free(size_t start, size_t n)
 static void *take_run(size_t n, size_t *next, size_t limit)
 {
 	arena_open();
-	if (n == 0 || n > limit || (fail_in >= 0 && fail_in-- == 0))
+	if (n == 0 || n > limit || n > ARENA_PAGES - pages_used || (fail_in >= 0 && fail_in-- == 0))
 		return NULL;
 	for (size_t tries = 0; tries < limit; tries++) {
 		if (*next + n > limit)

@@ -89,9 +89,9 @@ static inline bool ram_is_there(uint64_t base, size_t len)
 	       (base >= GUEST_FIRMWARE_BASE && base < GUEST_HIGH_BASE && len <= GUEST_HIGH_BASE - base);
 }
 
-int guest_write(struct guest_mem *m, gpa_t addr, const void *src, size_t len, enum guest_writer writer)
+int guest_write(struct guest_mem *m, gpa_t addr, const void *src, size_t len, const struct access_origin *origin)
 {
-	if (writer != WRITER_LOADER || ram_writes++ >= ram_fail_at)
+	if (origin->agent != AGENT_LOADER || ram_writes++ >= ram_fail_at)
 		return -EFAULT;
 	if (addr.v > ram_layout.low_memory || len > ram_layout.low_memory - addr.v)
 		return -EFAULT;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "guests/spoor_hypercall.h"
 #include "kernel/vm_config.h"
 #include "tests/host/test_kernel_fakes.h"
 
@@ -74,6 +75,94 @@ static void entry_is_read(void **state)
 	assert_true(configs.vm[1].entry_32);
 }
 
+#define MAY(name) SPOOR_MAY(SPOOR_CALL_##name)
+
+static void calls_are_read(void **state)
+{
+	READ("name=a kind=linux", "name=b kind=linux calls=track", "name=c kind=multiboot calls=freeze watches=256",
+	     "name=d kind=disk calls=who,freeze", "name=e kind=linux watches=1 calls=thaw,freeze,who,track",
+	     "name=f kind=linux calls=freeze,thaw");
+	assert_string_equal(log_text, "");
+	assert_int_equal(configs.count, 6);
+	assert_int_equal(configs.vm[0].calls, 0); /* nothing is allowed unless it is named */
+	assert_int_equal(configs.vm[0].watches, 0);
+	assert_int_equal(configs.vm[1].calls, MAY(TRACK) | MAY(UNTRACK) | MAY(EVENTS));
+	assert_int_equal(configs.vm[1].watches, VM_WATCHES_DEFAULT);
+	assert_int_equal(configs.vm[2].calls, MAY(FREEZE) | MAY(EVENTS)); /* for good */
+	assert_int_equal(configs.vm[2].watches, 256);
+	assert_int_equal(configs.vm[3].calls, MAY(FREEZE) | MAY(EVENTS) | MAY(WHO));
+	assert_int_equal(configs.vm[3].watches, VM_WATCHES_DEFAULT);
+	assert_int_equal(configs.vm[4].calls,
+			 MAY(TRACK) | MAY(UNTRACK) | MAY(FREEZE) | MAY(THAW) | MAY(EVENTS) | MAY(WHO));
+	assert_int_equal(configs.vm[4].watches, 1);
+	assert_int_equal(configs.vm[5].calls, MAY(FREEZE) | MAY(THAW) | MAY(EVENTS));
+}
+
+static void tracking_is_read(void **state)
+{
+	READ("name=a kind=linux", "name=b kind=linux track=w", "name=c kind=multiboot track=xr:1",
+	     "name=d kind=disk track=rwx:1000000", "name=e kind=linux track=x:0x10");
+	assert_string_equal(log_text, "");
+	assert_int_equal(configs.count, 5);
+	assert_int_equal(configs.vm[0].track_modes, 0);
+	assert_int_equal(configs.vm[0].track_period, 0);
+	assert_int_equal(configs.vm[1].track_modes, PAGE_TRACK_W);
+	assert_int_equal(configs.vm[1].track_period, 0);
+	assert_int_equal(configs.vm[2].track_modes, PAGE_TRACK_R | PAGE_TRACK_X);
+	assert_int_equal(configs.vm[2].track_period, 1);
+	assert_int_equal(configs.vm[3].track_modes, PAGE_TRACK_R | PAGE_TRACK_W | PAGE_TRACK_X);
+	assert_int_equal(configs.vm[3].track_period, VM_TRACK_PERIOD_MAX);
+	assert_int_equal(configs.vm[4].track_modes, PAGE_TRACK_X);
+	assert_int_equal(configs.vm[4].track_period, 16);
+}
+
+static void assert_frozen(const struct vm_freeze *f, uint64_t base, uint64_t length,
+			  enum guard_response response, bool later)
+{
+	assert_int_equal(f->base, base);
+	assert_int_equal(f->length, length);
+	assert_int_equal(f->response, response);
+	assert_int_equal(f->later, later);
+}
+
+static void freezing_is_read(void **state)
+{
+	READ("name=a kind=linux",
+	     "name=b kind=linux freeze=0x1000+64:report freeze-later=4K+2k:pf freeze=1m+1M:gp",
+	     "name=c kind=multiboot freeze-later=1G+1g:skip", "name=d kind=disk freeze=0+1:stop track=w");
+	assert_string_equal(log_text, "");
+	assert_int_equal(configs.count, 4);
+	assert_int_equal(configs.vm[0].freeze_count, 0);
+	assert_int_equal(configs.vm[1].freeze_count, 3);
+	assert_frozen(&configs.vm[1].freeze[0], 0x1000, 64, GUARD_REPORT, false);
+	assert_frozen(&configs.vm[1].freeze[1], 0x1000, 0x800, GUARD_DENY_PF, true);
+	assert_frozen(&configs.vm[1].freeze[2], 1 << 20, 1 << 20, GUARD_DENY_GP, false);
+	assert_int_equal(configs.vm[2].freeze_count, 1);
+	assert_frozen(&configs.vm[2].freeze[0], 1 << 30, 1 << 30, GUARD_SKIP, true);
+	assert_int_equal(configs.vm[3].freeze_count, 1);
+	assert_frozen(&configs.vm[3].freeze[0], 0, 1, GUARD_STOP, false);
+	assert_int_equal(configs.vm[3].track_modes, PAGE_TRACK_W);
+}
+
+static void eight_ranges_and_no_more(void **state)
+{
+#define EIGHT(name)                                                                                          \
+	"name=" name " kind=linux freeze=1K+1:gp freeze-later=2K+2:gp freeze=3K+3:gp freeze=4K+4:gp "        \
+	"freeze=5K+5:gp freeze=6K+6:gp freeze-later=7K+7:gp freeze=8K+8:gp"
+	READ(EIGHT("a"));
+	assert_string_equal(log_text, "");
+	assert_int_equal(configs.vm[0].freeze_count, VM_FREEZE_MAX);
+	for (unsigned int i = 0; i < VM_FREEZE_MAX; i++)
+		assert_frozen(&configs.vm[0].freeze[i], (i + 1) << 10, i + 1, GUARD_DENY_GP,
+			      i == 1 || i == 6);
+	READ(EIGHT("x") " freeze=9K+9:gp", GOOD);
+	assert_only_good();
+	assert_true(logged("vm \"x\": \"freeze=9K+9:gp\": more than 8 ranges to freeze"));
+	READ(EIGHT("x") " freeze-later=9K+9:gp", GOOD);
+	assert_only_good();
+	assert_true(logged("vm \"x\": \"freeze-later=9K+9:gp\": more than 8 ranges to freeze"));
+}
+
 static void initrd_may_come_first(void **state)
 {
 	READ("name=a kind=initrd", "name=a kind=linux");
@@ -112,6 +201,54 @@ static void mistakes_in_one_line(void **state)
 		{ "name=x kind=linux entry=32 entry=32", "entry= is given twice" },
 		{ "name=x kind=multiboot entry=32", "entry= belongs to a Linux kernel's line" },
 		{ "name=x kind=initrd entry=32", "entry= belongs to a Linux kernel's line" },
+		{ "name=x kind=linux calls=", "vm \"x\": \"calls=\": unknown call" },
+		{ "name=x kind=linux calls=trac", "unknown call" },
+		{ "name=x kind=linux calls=tracks", "unknown call" },
+		{ "name=x kind=linux calls=track,", "unknown call" },
+		{ "name=x kind=linux calls=,track", "unknown call" },
+		{ "name=x kind=linux calls=track,,who", "unknown call" },
+		{ "name=x kind=linux calls=track,all", "vm \"x\": \"calls=track,all\": unknown call" },
+		{ "name=x kind=linux calls=thaw", "thaw without freeze" },
+		{ "name=x kind=linux calls=track,thaw", "thaw without freeze" },
+		{ "name=x kind=linux calls=track calls=who", "calls= is given twice" },
+		{ "name=x kind=linux calls=track watches=0", "bad number of watches" },
+		{ "name=x kind=linux calls=track watches=257", "bad number of watches" },
+		{ "name=x kind=linux calls=track watches=many", "bad number of watches" },
+		{ "name=x kind=linux calls=track watches=5 watches=5", "watches= is given twice" },
+		{ "name=x kind=linux calls=who", "who without track or freeze" },
+		{ "name=x kind=linux watches=5", "watches= without calls=" },
+		{ "name=x kind=initrd calls=track", "calls= and watches= belong to the kernel's line" },
+		{ "name=x kind=module watches=5", "calls= and watches= belong to the kernel's line" },
+		{ "name=x kind=linux track=", "vm \"x\": \"track=\": bad track= (want some of r, w and x, " },
+		{ "name=x kind=linux track=:100", "bad track=" },
+		{ "name=x kind=linux track=rwz", "vm \"x\": \"track=rwz\": bad track=" },
+		{ "name=x kind=linux track=W", "bad track=" },
+		{ "name=x kind=linux track=wrw", "bad track=" },
+		{ "name=x kind=linux track=w:", "bad track=" },
+		{ "name=x kind=linux track=w:0", "bad track=" },
+		{ "name=x kind=linux track=w:1000001", "bad track=" },
+		{ "name=x kind=linux track=w:100ms", "bad track=" },
+		{ "name=x kind=linux track=w:1:1", "bad track=" },
+		{ "name=x kind=linux track=w track=w", "track= is given twice" },
+		{ "name=x kind=initrd track=w", "vm \"x\": track= belongs to the kernel's line" },
+		{ "name=x kind=module track=w:5", "track= belongs to the kernel's line" },
+		{ "name=x kind=linux freeze=", "vm \"x\": \"freeze=\": bad freeze= (want BASE+" },
+		{ "name=x kind=linux freeze=1M", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1K", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1K:", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=+1K:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+0:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=1T+1K:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1Q:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1K:deny", "vm \"x\": \"freeze=1M+1K:deny\": bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1K:gp:", "bad freeze=" },
+		{ "name=x kind=linux freeze=1M+1K:GP", "bad freeze=" },
+		{ "name=x kind=linux freeze=0x0000000000000000000000001+1K:gp", "bad freeze=" },
+		{ "name=x kind=linux freeze-later=1M", "vm \"x\": \"freeze-later=1M\": bad freeze=" },
+		{ "name=x kind=initrd freeze=1M+1K:gp", "vm \"x\": freeze= belongs to the kernel's line" },
+		{ "name=x kind=module freeze-later=1M+1K:gp", "freeze= belongs to the kernel's line" },
 		{ "name=x kind=initrd", "vm \"x\": has an initrd but no kernel" },
 		{ "name=x kind=module", "vm \"x\": has modules but no kernel" },
 		{ "name=x 'kind=linux", "the quote is not closed" },
@@ -235,7 +372,9 @@ int main(void)
 		cmocka_unit_test(mistakes_between_lines), cmocka_unit_test(empty_images),
 		cmocka_unit_test(too_many),              cmocka_unit_test(null_string_is_empty),
 		cmocka_unit_test(a_disk_is_read),        cmocka_unit_test(a_disk_is_alone),
-		cmocka_unit_test(entry_is_read),
+		cmocka_unit_test(entry_is_read),         cmocka_unit_test(calls_are_read),
+		cmocka_unit_test(tracking_is_read),      cmocka_unit_test(freezing_is_read),
+		cmocka_unit_test(eight_ranges_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

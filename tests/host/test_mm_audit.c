@@ -10,7 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 #include "mm/port.h"
+#include "pagetrack/hold.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 
 #define LA 0x5000ull            /* maps PAGE as 4 KiB */
 #define LA_LARGE (1ull << 30)   /* maps 2 MiB at gfn 512 */
@@ -28,7 +30,7 @@ static int setup(void **state)
 	fx_map(&fx, LA_CLEAN, 1, (PAGE + 1) << 12 | G_P | G_W | G_U | G_A);
 	fx_map(&fx, LA_LARGE, 2, 512ull << 12 | G_ALL | G_PS);
 	fx_map(&fx, LA_SPLIT, 2, 1024ull << 12 | G_ALL | G_PS);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(1024 + 100), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(1024 + 100), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(fx_touch(&fx, LA, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_int_equal(fx_touch(&fx, LA_CLEAN, 0, NULL), FAULT_FIXED);
 	assert_int_equal(fx_touch(&fx, LA_LARGE, PFERR_WRITE, NULL), FAULT_FIXED);
@@ -39,7 +41,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(1024 + 100), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(1024 + 100), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 	return 0;
 }
@@ -64,6 +66,12 @@ static struct shadow_page *sp_at(uint64_t addr, int level)
 }
 
 static struct memslot *slot0(void) { return fx.mmu.mem.slots.slot[0]; }
+
+/* The counter of a page in a chunk that is there. */
+static uint16_t *counter_at(uint64_t g, enum page_track_mode mode)
+{
+	return &slot0()->track.chunk[g / PAGE_TRACK_CHUNK_PAGES]->gfn_track[mode][g % PAGE_TRACK_CHUNK_PAGES];
+}
 
 /* *@p with the bits of @flip changed is a violation; as it was it is none. */
 static void noticed_64(uint64_t *p, uint64_t flip)
@@ -124,7 +132,7 @@ static void i3_rights(void **state)
 {
 	uint64_t *tracked = sptep_at(LA_SPLIT + (100 << 12), 1);
 	uint64_t *clean = sptep_at(LA_CLEAN, 1);
-	uint16_t *count = &slot0()->track.gfn_track[PAGE_TRACK_WRITE][PAGE];
+	uint16_t *count = counter_at(PAGE, PAGE_TRACK_WRITE);
 
 	assert_int_equal(fx_touch(&fx, LA_SPLIT + (100 << 12), 0, NULL), FAULT_FIXED);
 	noticed_64(tracked, SPTE_WRITE | SPTE_DIRTY);       /* lets a tracked write through */
@@ -165,18 +173,28 @@ static void i3_rights_of_the_path(void **state)
 
 static void i4_counters(void **state)
 {
-	uint16_t *tables = &slot0()->track.gfn_track[PAGE_TRACK_WRITE][FX_ROOT];
-	uint16_t *others = &slot0()->track.gfn_track[PAGE_TRACK_EXEC][1500];
+	struct page_track_chunk *chunk = slot0()->track.chunk[2];
+	struct page_hold *hold = LIST_FIRST(&others.holds);
+	uint16_t *tables = counter_at(FX_ROOT, PAGE_TRACK_WRITE);
+	uint16_t *nobodys = counter_at(1500, PAGE_TRACK_EXEC);
 
 	*tables -= 1;
 	assert_true(mmu_audit(&fx.mmu) > 0);
 	*tables += 1;
-	*others += 1;
+	*nobodys += 1;
 	assert_true(mmu_audit(&fx.mmu) > 0);
-	*others -= 1;
-	noticed_64(&fx.mmu.tracked[PAGE_TRACK_READ], 1);
-	noticed_32(&slot0()->no_large[0], 1);
-	noticed_32(&slot0()->no_large[3], 1);
+	*nobodys -= 1;
+	hold->count[PAGE_TRACK_WRITE][100] += 1; /* a tracker has more than was counted */
+	assert_true(mmu_audit(&fx.mmu) > 0);
+	hold->count[PAGE_TRACK_WRITE][100] -= 1;
+	noticed_32(&chunk->active, 1); /* a range in which a page is tracked says that none is */
+	slot0()->no_large[0] ^= 1;
+	assert_true(mmu_audit(&fx.mmu) > 0);
+	slot0()->no_large[0] ^= 1;
+	slot0()->no_large[3] ^= 1;
+	assert_true(mmu_audit(&fx.mmu) > 0);
+	slot0()->no_large[3] ^= 1;
+	assert_audit(&fx);
 }
 
 static void i5_links(void **state)

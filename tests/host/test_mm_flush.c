@@ -13,6 +13,7 @@
 #include "lib/errno.h"
 #include "mm/port.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 
 #define MB2 (2ull << 20)
 #define LME (EFER_LME | EFER_LMA | EFER_NXE)
@@ -122,13 +123,13 @@ static void lesson_08_add_returns_after_the_flush(void **state)
 		fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
 		assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_FIXED);
 		flushes = fx.flushes;
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(20), mode), 0);
 		assert_int_equal(fx.flushes, flushes + 1);
 		/* The second finds nothing to take. */
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(20), mode), 0);
 		assert_int_equal(fx.flushes, flushes + 1);
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), mode), 0);
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20), mode), 0);
 		fx_close(&fx);
 	}
 }

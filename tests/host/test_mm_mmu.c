@@ -9,6 +9,7 @@
 #include "lib/errno.h"
 #include "mm/port.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 
 #define KERNEL_VA 0xffff800000000000ull
 #define MB2 (2ull << 20)
@@ -19,7 +20,7 @@ static uint64_t gpte_at(struct fixture *fx, gpa_t at)
 {
 	uint64_t e = 0;
 
-	assert_int_equal(guest_read(&fx->mmu.mem, at, &e, 8), 0);
+	assert_int_equal(guest_read(&fx->mmu.mem, at, &e, 8, NULL), 0);
 	return e;
 }
 
@@ -266,13 +267,16 @@ static void lesson_07_tracking_splits_and_gives_back(void **state)
 	fx_map(&fx, KERNEL_VA, 2, MB2 | G_ALL | G_PS);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_true(fx_is_large(&fx, KERNEL_VA));
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(512 + 7), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(512 + 7), PAGE_TRACK_WRITE), 0);
 	assert_false(fx_goes_through(&fx, KERNEL_VA, 0));
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x7000, PFERR_WRITE, NULL), FAULT_EMULATE);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x7000, 0, NULL), FAULT_FIXED);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x6000, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_false(fx_is_large(&fx, KERNEL_VA));
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(512 + 7), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(512 + 9), PAGE_TRACK_EXEC), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(512 + 9), PAGE_TRACK_EXEC), 0);
+	assert_true(fx_goes_through(&fx, KERNEL_VA + 0x6000, PFERR_WRITE)); /* as long as any page is tracked */
+	assert_int_equal(others_remove(&fx.mmu, gfn(512 + 7), PAGE_TRACK_WRITE), 0);
 	assert_false(fx_goes_through(&fx, KERNEL_VA + 0x6000, 0)); /* so that it faults, and comes back large */
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x7000, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_true(fx_is_large(&fx, KERNEL_VA));
@@ -304,8 +308,8 @@ static void lesson_20_a_split_follows_its_entry(void **state)
 
 	fx_open(&fx, 1024, 64);
 	fx_long_mode(&fx);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(512), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(512), PAGE_TRACK_WRITE), 0);
 	fx_map(&fx, KERNEL_VA, 2, MB2 | G_ALL | G_PS);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x9000, 0, NULL), FAULT_FIXED);
 	fx_map(&fx, KERNEL_VA, 2, 0 | G_ALL | G_PS);
@@ -318,8 +322,8 @@ static void lesson_20_a_split_follows_its_entry(void **state)
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x9000, 0, NULL), FAULT_FIXED);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x9000, PFERR_WRITE, NULL), FAULT_INJECT);
 	assert_int_equal(fx_touch(&fx, KERNEL_VA + 0x9000, PFERR_USER, NULL), FAULT_INJECT);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(512), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(512), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 
@@ -385,7 +389,7 @@ static void wp_off_with_smap_is_emulated(void **state)
 	assert_int_equal(mmu_step_open(&fx.v, &f), 0);
 	assert_true(fx_goes_through(&fx, 0, PFERR_WRITE));
 	assert_audit(&fx);
-	mmu_step_close(&fx.v);
+	mmu_step_close(&fx.v, true);
 	assert_false(fx_goes_through(&fx, 0, 0));
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_INJECT);
 	fx_close(&fx);
@@ -508,15 +512,15 @@ static void lesson_10_read_and_exec_tracking(void **state)
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 20 << 12 | G_P | G_A); /* read-only for the guest */
 	assert_int_equal(fx_touch(&fx, 0, PFERR_FETCH, NULL), FAULT_FIXED);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_EXEC), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_EXEC), 0);
 	assert_false(fx_goes_through(&fx, 0, PFERR_FETCH));
 	assert_true(fx_goes_through(&fx, 0, 0));
 	assert_int_equal(fx_touch(&fx, 0, PFERR_FETCH, NULL), FAULT_EMULATE);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_EMULATE);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_EXEC), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_EXEC), 0);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_FETCH, NULL), FAULT_EMULATE); /* who cannot read cannot fetch */
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_FETCH, NULL), FAULT_FIXED);
 	fx_close(&fx);
 }
@@ -526,10 +530,10 @@ static void lesson_01_errors_change_nothing(void **state)
 	struct fixture fx;
 
 	fx_open(&fx, 64, 64);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(64), PAGE_TRACK_WRITE), -EINVAL);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(1), PAGE_TRACK_MODES), -EINVAL);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(1), PAGE_TRACK_WRITE), -ENOENT);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(1), (enum page_track_mode)77), -EINVAL);
+	assert_int_equal(others_add(&fx.mmu, gfn(64), PAGE_TRACK_WRITE), -EINVAL);
+	assert_int_equal(others_add(&fx.mmu, gfn(1), PAGE_TRACK_MODES), -EINVAL);
+	assert_int_equal(others_remove(&fx.mmu, gfn(1), PAGE_TRACK_WRITE), -ENOENT);
+	assert_int_equal(others_remove(&fx.mmu, gfn(1), (enum page_track_mode)77), -EINVAL);
 	fx_close(&fx);
 }
 
@@ -541,7 +545,7 @@ static void lesson_03_the_mmus_counts_are_its_own(void **state)
 	fx_open(&fx, 64, 64);
 	fx_long_mode(&fx);
 	assert_int_equal(page_track_count(&slot0(&fx)->track, gfn(FX_ROOT), PAGE_TRACK_WRITE), 1);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), -ENOENT);
+	assert_int_equal(others_remove(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), -ENOENT);
 	assert_int_equal(page_track_count(&slot0(&fx)->track, gfn(FX_ROOT), PAGE_TRACK_WRITE), 1);
 	fx_close(&fx);
 }
@@ -553,13 +557,13 @@ static void lesson_12_two_reasons_to_be_read_only(void **state)
 	fx_open(&fx, 64, 64);
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 0, MEMSLOT_LOG_DIRTY), 0);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_EMULATE);
 	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 0, 0), 0);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_EMULATE);
 	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 0, MEMSLOT_LOG_DIRTY), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_FIXED);
 	assert_false(fx_goes_through(&fx, 0, PFERR_WRITE)); /* not logged yet */
 	assert_false(slot0(&fx)->dirty_bitmap[0] & (1ull << 20));
@@ -570,64 +574,78 @@ static void lesson_12_two_reasons_to_be_read_only(void **state)
 
 /* ---- slots --------------------------------------------------------------------------- */
 
-struct region_tracker {
-	struct page_tracker tracker;
-	gfn_t base;
-	uint64_t npages;
-	unsigned int calls, writes;
-	struct page_track_write last;
-	uint8_t old[16], new[16];
-};
+/* What the others were told. */
+static struct {
+	struct page_track_region region;
+	unsigned int regions, writes;
+	struct page_track_event last;
+	struct access_origin origin;
+	uint8_t old[PAGE_SIZE], new[PAGE_SIZE];
+} heard;
 
-static void on_write(struct page_tracker *t, const struct page_track_write *w)
+static void hear_write(const struct page_track_event *e)
 {
-	struct region_tracker *r = container_of(t, struct region_tracker, tracker);
-
-	r->writes++;
-	r->last = *w;
-	memcpy(r->old, w->old, w->len < 16 ? w->len : 16);
-	memcpy(r->new, w->new, w->len < 16 ? w->len : 16);
+	if (e->mode != PAGE_TRACK_WRITE)
+		return;
+	heard.writes++;
+	heard.last = *e;
+	heard.origin = *e->origin;
+	memcpy(heard.old, e->old, e->len);
+	memcpy(heard.new, e->new, e->len);
 }
 
-static void on_region(struct page_tracker *t, gfn_t base, uint64_t npages)
+static void hear_region(const struct page_track_region *r)
 {
-	struct region_tracker *r = container_of(t, struct region_tracker, tracker);
-
-	r->calls++;
-	r->base = base;
-	r->npages = npages;
+	heard.regions++;
+	heard.region = *r;
 }
 
+static void listen(struct fixture *fx)
+{
+	memset(&heard, 0, sizeof(heard));
+	others_ears = (struct others_ears){ .after = hear_write, .region = hear_region };
+	others_join(&fx->mmu.mem);
+}
+
+static bool told_region(unsigned int nth, enum page_track_region_change change, uint64_t base)
+{
+	return heard.regions == nth && heard.region.change == change && heard.region.base.v == base &&
+	       heard.region.npages == 64;
+}
+
+/* Of the MMU's own there is nothing left. The count of the others follows memory, by
+ * their policy: it moves along, and ends with the slot. */
 static void lesson_05_move_and_delete_leave_nothing(void **state)
 {
-	struct region_tracker r = { .tracker = { .name = "test", .priority = 5, .write = on_write,
-						 .region_removed = on_region } };
 	struct fixture fx;
 
 	fx_open(&fx, 64, 64);
-	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &r.tracker), 0);
+	listen(&fx);
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_FIXED);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(21), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(21), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(mmu_slot_move(&fx.mmu, 0, gfn(1000)), 0);
-	assert_int_equal(r.calls, 1);
-	assert_true(r.base.v == 0 && r.npages == 64);
+	assert_true(told_region(1, REGION_MOVED, 1000) && heard.region.old_base.v == 0);
+	assert_int_equal(page_track_total(&slot0(&fx)->track, PAGE_TRACK_WRITE), 1);
+	assert_int_equal(page_track_count(&slot0(&fx)->track, gfn(1021), PAGE_TRACK_WRITE), 1);
 	assert_audit(&fx);
 	assert_false(fx_goes_through(&fx, 0, 0)); /* the root itself has gone */
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_INJECT);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(21), PAGE_TRACK_WRITE), -EINVAL);
+	assert_int_equal(others_add(&fx.mmu, gfn(21), PAGE_TRACK_WRITE), -EINVAL);
+	assert_int_equal(others_remove(&fx.mmu, gfn(21), PAGE_TRACK_WRITE), -ENOENT);
 	assert_int_equal(mmu_slot_move(&fx.mmu, 0, gfn(0)), 0);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_FIXED);
-	assert_int_equal(page_track_count(&slot0(&fx)->track, gfn(21), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(page_track_count(&slot0(&fx)->track, gfn(21), PAGE_TRACK_WRITE), 1);
 	assert_int_equal(mmu_slot_move(&fx.mmu, 0, gfn(1ull << 40)), -EINVAL);
-	assert_int_equal(r.calls, 2); /* not for a move that failed */
+	assert_true(told_region(2, REGION_MOVED, 0)); /* not for a move that failed */
 	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), 0);
-	assert_int_equal(r.calls, 3);
+	assert_true(told_region(3, REGION_REMOVED, 0));
+	assert_int_equal(page_tracker_count(&others, gfn(21), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), -ENOENT);
+	assert_int_equal(heard.regions, 3);
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_INJECT);
 	assert_audit(&fx);
-	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &r.tracker), 0);
 	fx_close(&fx);
 }
 
@@ -683,20 +701,20 @@ static void tables_in_a_read_only_slot(void **state)
 
 /* ---- the native step ----------------------------------------------------------------- */
 
+/* One event for the page: from the first byte that changed to the last. */
 static void a_step_opens_tells_and_closes(void **state)
 {
-	struct region_tracker r = { .tracker = { .name = "test", .priority = 5, .write = on_write } };
 	struct page_fault f = { .addr = gva(0x123), .error_code = PFERR_WRITE };
 	struct cpu_translation t;
 	struct fixture fx;
 	uint8_t *byte;
 
 	fx_open(&fx, 64, 64);
-	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &r.tracker), 0);
+	listen(&fx);
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
 	assert_int_equal(mmu_page_fault(&fx.v, &f), FAULT_EMULATE);
 	assert_int_equal(mmu_step_open(&fx.v, &f), 0);
 	assert_true(cpu_walk(&fx.v, gva(0x123), &t) && t.write);
@@ -705,18 +723,21 @@ static void a_step_opens_tells_and_closes(void **state)
 	byte[1] = 0xbb;
 	byte[100] = 0xcc;
 	assert_audit(&fx);
-	r.writes = 0; /* those to guest tables */
-	mmu_step_close(&fx.v);
+	assert_int_equal(heard.writes, 0);
+	mmu_step_close(&fx.v, true);
 	assert_false(cpu_walk(&fx.v, gva(0x123), &t));
-	assert_int_equal(r.writes, 2);
-	assert_int_equal(r.last.gpa.v, (20 << 12) + 0x123 + 100);
-	assert_int_equal(r.last.writer, WRITER_STEP);
-	assert_true(r.last.len == 1 && r.old[0] == 0 && r.new[0] == 0xcc);
-	mmu_step_close(&fx.v); /* nothing is open: nothing happens */
-	assert_int_equal(r.writes, 2);
-	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &r.tracker), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
+	assert_int_equal(heard.writes, 1);
+	assert_int_equal(heard.last.gpa.v, (20 << 12) + 0x123);
+	assert_int_equal(heard.last.len, 101);
+	assert_true(heard.last.inexact);
+	assert_int_equal(heard.origin.agent, AGENT_GUEST);
+	assert_int_equal(heard.origin.gva.v, 0x123);
+	assert_true(heard.old[0] == 0 && heard.old[100] == 0);
+	assert_true(heard.new[0] == 0xaa && heard.new[1] == 0xbb && heard.new[2] == 0 && heard.new[100] == 0xcc);
+	mmu_step_close(&fx.v, true); /* nothing is open: nothing happens */
+	assert_int_equal(heard.writes, 1);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_READ), 0);
 	fx_close(&fx);
 }
 
@@ -737,7 +758,7 @@ static void lesson_09_a_stepped_table_write_is_seen(void **state)
 	assert_int_equal(mmu_step_open(&fx.v, &f), 0);
 	assert_true(cpu_walk(&fx.v, gva(0x1000), &t) && t.write);
 	*(uint64_t *)port_hpa_to_va(hpa(t.frame.v + gpa_offset(at))) = 0;
-	mmu_step_close(&fx.v);
+	mmu_step_close(&fx.v, true);
 	assert_false(fx_goes_through(&fx, 0, 0));
 	fx_close(&fx);
 }
@@ -752,30 +773,29 @@ static void a_step_has_limits(void **state)
 		struct page_fault f = { .addr = gva(i << 12), .error_code = PFERR_WRITE };
 
 		fx_map(&fx, i << 12, 1, (20 + i) << 12 | G_ALL);
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(20 + i), PAGE_TRACK_WRITE), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(20 + i), PAGE_TRACK_WRITE), 0);
 		assert_int_equal(mmu_page_fault(&fx.v, &f), FAULT_EMULATE);
 		assert_int_equal(mmu_step_open(&fx.v, &f), i < MMU_STEP_PAGES_MAX ? 0 : -E2BIG);
 	}
-	mmu_step_close(&fx.v);
+	mmu_step_close(&fx.v, true);
 	assert_audit(&fx);
 	for (uint64_t i = 0; i <= MMU_STEP_PAGES_MAX; i++)
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20 + i), PAGE_TRACK_WRITE), 0);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20 + i), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 
 /* The slot goes while a page of it is open, and other memory comes there. */
 static void a_step_over_a_slot_that_goes(void **state)
 {
-	struct region_tracker r = { .tracker = { .name = "test", .priority = 5, .write = on_write } };
 	struct page_fault f = { .addr = gva(20 << 12), .error_code = PFERR_WRITE };
 	struct memslot_desc d = { .id = 1, .base_gfn = gfn(0), .npages = 32 };
 	struct fixture fx;
 	uint8_t byte = 0x55;
 
 	fx_open(&fx, 64, 64);
-	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &r.tracker), 0);
+	listen(&fx);
 	fx_write(&fx, gpa(20 << 12), &byte, 1);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(mmu_page_fault(&fx.v, &f), FAULT_EMULATE);
 	assert_int_equal(mmu_step_open(&fx.v, &f), 0);
 	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), 0);
@@ -783,10 +803,9 @@ static void a_step_over_a_slot_that_goes(void **state)
 	assert_int_equal(mmu_step_open(&fx.v, &f), -EFAULT);
 	d.base_pfn = pfn_add(fx.base_pfn, 32);
 	assert_int_equal(mmu_slot_create(&fx.mmu, &d), 0);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
-	mmu_step_close(&fx.v);
-	assert_int_equal(r.writes, 0);
-	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &r.tracker), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	mmu_step_close(&fx.v, true);
+	assert_int_equal(heard.writes, 0);
 	fx_close(&fx);
 }
 

@@ -21,6 +21,7 @@
 #include "lib/alloc.h"
 #include "mm/port.h"
 #include "tests/host/mm_model.h"
+#include "tests/host/others.h"
 #include "tests/host/walk_oracle.h"
 
 /* Guest memory: tables in gfns 1..4, and the page that the tables map, in a
@@ -128,9 +129,9 @@ static void make_kind(enum page_kind kind)
 	};
 
 	if (is_tracked(w.kind))
-		assert_int_equal(mmu_track_remove(&w.mmu, gfn(w.gfn), mode_of(w.kind)), 0);
+		assert_int_equal(others_remove(&w.mmu, gfn(w.gfn), mode_of(w.kind)), 0);
 	if (is_tracked(kind))
-		assert_int_equal(mmu_track_add(&w.mmu, gfn(w.gfn), mode_of(kind)), 0);
+		assert_int_equal(others_add(&w.mmu, gfn(w.gfn), mode_of(kind)), 0);
 	assert_int_equal(mmu_slot_set_flags(&w.mmu, slot_of_page()->id, flags[kind]), 0);
 	w.kind = kind;
 }
@@ -245,7 +246,7 @@ static void put(struct entry e, uint64_t v)
 {
 	memcpy(w.oracle_ram + e.pa, &v, e.size);
 	if (memcmp(ram_at(e.pa), &v, e.size))
-		assert_int_equal(guest_write(&w.mmu.mem, gpa(e.pa), &v, e.size, WRITER_EMULATOR), 0);
+		assert_int_equal(guest_write(&w.mmu.mem, gpa(e.pa), &v, e.size, BY(EMULATOR)), 0);
 }
 
 /* The D bit of whatever entry maps the page. */

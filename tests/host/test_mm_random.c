@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tests/host/mm_trackers.h"
 #include "tests/host/mm_world.h"
 #include "tests/host/port_host.h"
 
@@ -33,8 +34,18 @@ static void print_seen(void)
 	       s->result[FAULT_MMIO]);
 	printf("TLB hits %lu, walks %lu, large %lu, steps %lu, interrupted %lu, ", s->tlb_hits, s->cpu_hits,
 	       s->large, s->steps, s->interrupted);
-	printf("reclaimed %lu, told %lu, no memory %lu, flushes %lu, exchanges %lu, vCPUs %lu\n",
-	       s->reclaimed, s->told, s->nomem, s->flushes, s->exchanges, s->remade);
+	printf("reclaimed %lu, no memory %lu, flushes %lu, exchanges %lu, vCPUs %lu, lent %lu\n",
+	       s->reclaimed, s->nomem, s->flushes, s->exchanges, s->remade, s->lent);
+}
+
+static void print_tracking(void)
+{
+	const struct trackers_seen *s = &trackers_seen;
+
+	printf("asked %lu, told %lu, walks %lu, denied %lu, skipped %lu, replaced %lu, stopped %lu, overruled %lu, ",
+	       s->asked, s->told, s->walks, s->denied, s->skipped, s->replaced, s->stopped, s->overruled);
+	printf("of steps: denied %lu, reads %lu, writes %lu, silent %lu; fetches %lu, parked %lu, moved %lu\n",
+	       s->native_denied, s->native_reads, s->native_writes, s->silent, s->fetches, s->parked, s->moved);
 }
 
 static void must_have_seen_everything(void)
@@ -46,7 +57,16 @@ static void must_have_seen_everything(void)
 	for (int i = 0; i < 4; i++)
 		assert_true(s->modes[i] > 0);
 	assert_true(s->tlb_hits && s->large && s->steps && s->interrupted && s->reclaimed);
-	assert_true(s->told && s->nomem && s->exchanges && s->remade);
+	assert_true(s->nomem && s->exchanges && s->remade && s->lent);
+}
+
+static void trackers_must_have_seen_everything(void)
+{
+	const struct trackers_seen *s = &trackers_seen;
+
+	assert_true(s->asked && s->told && s->walks && s->denied && s->skipped && s->replaced && s->stopped);
+	assert_true(s->overruled && s->native_denied && s->native_reads && s->native_writes && s->silent);
+	assert_true(s->fetches && s->parked && s->moved);
 }
 
 static void random_operations(void **state)
@@ -63,8 +83,11 @@ static void random_operations(void **state)
 		assert_int_equal(host_pages_used(), pages);
 	}
 	print_seen();
-	if (steps >= 100000)
+	print_tracking();
+	if (steps >= 100000) {
 		must_have_seen_everything();
+		trackers_must_have_seen_everything();
+	}
 }
 
 int main(void)

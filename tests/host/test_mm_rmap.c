@@ -7,6 +7,7 @@
 #include <time.h>
 #include <cmocka.h>
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 #include "tests/host/port_host.h"
 
 #define ALIASES 100000ul
@@ -51,23 +52,24 @@ static void lesson_08_protects_every_alias(void **state)
 
 	fx_open(&fx, 1024, 256);
 	fx_long_mode(&fx);
+	map_aliases(&fx, 1); /* the counters of the tables are made */
 	pages = host_pages_used();
 	map_aliases(&fx, ALIASES);
 	assert_int_equal(length(&fx, VICTIM), ALIASES);
 	assert_int_equal(host_pages_used(), pages); /* the links were made with the pool */
 	started = now();
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(VICTIM), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(VICTIM), PAGE_TRACK_WRITE), 0);
 	print_message("tracking a page under %lu aliases: %lu us\n", ALIASES, now() - started);
-	assert_int_equal(host_pages_used(), pages);
+	assert_in_range(host_pages_used() - pages, 0, 3); /* a chunk of counters, its holders, what the tracker holds */
 	assert_int_equal(length(&fx, VICTIM), ALIASES);
 	for (uint64_t i = 0; i < ALIASES; i++) {
 		assert_false(fx_goes_through(&fx, i << PAGE_SHIFT, PFERR_WRITE));
 		assert_true(fx_goes_through(&fx, i << PAGE_SHIFT, 0));
 	}
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(VICTIM), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(VICTIM), PAGE_TRACK_READ), 0);
 	assert_int_equal(length(&fx, VICTIM), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(VICTIM), PAGE_TRACK_READ), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(VICTIM), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(VICTIM), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(VICTIM), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 

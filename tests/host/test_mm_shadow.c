@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "lib/errno.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 #include "tests/host/port_host.h"
 
 static union shadow_page_role role_of(uint32_t n)
@@ -32,12 +33,12 @@ static void lesson_02_all_roles_fit_the_counter(void **state)
 	shadow_commit(&fx.mmu);
 	assert_int_equal(page_track_count(&slot->track, gfn(5), PAGE_TRACK_WRITE), SHADOW_COUNT_MAX);
 	for (unsigned int i = 0; i < 49151; i++)
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(page_track_count(&slot->track, gfn(5), PAGE_TRACK_WRITE), PAGE_TRACK_COUNT_MAX);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), -EOVERFLOW);
+	assert_int_equal(others_add(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), -EOVERFLOW);
 	for (unsigned int i = 0; i < 49151; i++)
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), -ENOENT);
+		assert_int_equal(others_remove(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(5), PAGE_TRACK_WRITE), -ENOENT);
 	assert_int_equal(page_track_count(&slot->track, gfn(5), PAGE_TRACK_WRITE), SHADOW_COUNT_MAX);
 	fx_close(&fx);
 }
@@ -49,13 +50,56 @@ static void lesson_02_others_leave_room(void **state)
 
 	fx_open(&fx, 64, 64);
 	for (unsigned int i = 0; i < 49151; i++)
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), -EOVERFLOW);
+		assert_int_equal(others_add(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), -EOVERFLOW);
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 9 << 12 | G_ALL);
 	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_FIXED);
 	for (unsigned int i = 0; i < 49151; i++)
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), 0);
+		assert_int_equal(others_remove(&fx.mmu, gfn(FX_ROOT), PAGE_TRACK_WRITE), 0);
+	fx_close(&fx);
+}
+
+/* The MMU has no counts of its own in the other modes, and leaves them whole. */
+static void lesson_02_the_other_modes_are_free_to_the_last(void **state)
+{
+	struct fixture fx;
+	struct memslot *slot;
+
+	fx_open(&fx, 64, 64);
+	slot = fx.mmu.mem.slots.slot[0];
+	for (unsigned int i = 0; i < PAGE_TRACK_COUNT_MAX; i++)
+		assert_int_equal(others_add(&fx.mmu, gfn(5), PAGE_TRACK_READ), 0);
+	assert_int_equal(page_track_count(&slot->track, gfn(5), PAGE_TRACK_READ), 65535);
+	assert_int_equal(others_add(&fx.mmu, gfn(5), PAGE_TRACK_READ), -EOVERFLOW);
+	assert_int_equal(page_track_count(&slot->track, gfn(5), PAGE_TRACK_READ), 65535);
+	assert_int_equal(page_tracker_count(&others, gfn(5), PAGE_TRACK_READ), 65535);
+	assert_int_equal(fx_touch(&fx, 5 << 12, 0, NULL), FAULT_EMULATE);
+	assert_int_equal(others_add(&fx.mmu, gfn(5), PAGE_TRACK_EXEC), 0); /* each has a counter of its own */
+	assert_int_equal(others_add(&fx.mmu, gfn(6), PAGE_TRACK_READ), 0);
+	for (unsigned int i = 0; i < PAGE_TRACK_COUNT_MAX; i++)
+		assert_int_equal(others_remove(&fx.mmu, gfn(5), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(5), PAGE_TRACK_READ), -ENOENT);
+	assert_int_equal(fx_touch(&fx, 5 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
+	fx_close(&fx);
+}
+
+/* Counters of new tables come from a reserve that is filled before: when memory is out, an
+ * operation that has begun can go on to its end. */
+static void counters_of_tables_are_paid_for_in_advance(void **state)
+{
+	struct fixture fx;
+
+	fx_open(&fx, 2048, 64);
+	fx_long_mode(&fx);
+	fx_map(&fx, 0, 1, 9 << 12 | G_ALL);
+	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_FIXED); /* fills it */
+	fx.next_table = 1500; /* no counter is there yet */
+	fx_map(&fx, 1ull << 39, 1, 9 << 12 | G_ALL);
+	host_fail_allocation(0);
+	assert_int_equal(fx_touch(&fx, 1ull << 39, 0, NULL), FAULT_FIXED);
+	host_fail_allocation(-1);
+	assert_int_equal(page_track_count(&fx.mmu.mem.slots.slot[0]->track, gfn(1500), PAGE_TRACK_WRITE), 1);
 	fx_close(&fx);
 }
 
@@ -205,6 +249,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lesson_02_all_roles_fit_the_counter),
 		cmocka_unit_test(lesson_02_others_leave_room),
+		cmocka_unit_test(lesson_02_the_other_modes_are_free_to_the_last),
+		cmocka_unit_test(counters_of_tables_are_paid_for_in_advance),
 		cmocka_unit_test(lesson_19_each_bit_of_the_role_is_identity),
 		cmocka_unit_test(no_shadow_page_outside_ram),
 		cmocka_unit_test(lesson_21_reclaim_leaves_the_roots_in_use),

@@ -14,6 +14,7 @@
 #include "lib/errno.h"
 #include "mm/port.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 #include "tests/host/port_host.h"
 
 #define MB2 (2ull << 20)
@@ -149,7 +150,7 @@ static void all_tables_in_a_read_only_slot(void **state)
 	for (uint64_t i = 0; i < 4; i++) {
 		uint64_t e = (i < 3 ? HOLE + i + 1 : 20) << 12 | G_P | G_W | (i == 3 ? 0 : G_U);
 
-		assert_int_equal(guest_write(&fx.mmu.mem, gpa((HOLE + i) << 12), &e, 8, WRITER_LOADER), 0);
+		assert_int_equal(guest_write(&fx.mmu.mem, gpa((HOLE + i) << 12), &e, 8, BY(LOADER)), 0);
 	}
 	fx_long_mode(&fx);
 	p = fx.v.paging;
@@ -304,10 +305,10 @@ static void lesson_31_pse36_reaches_above_4_gib(void **state)
 		assert_int_equal(frame_at(&fx, 0x00c00000 + (i << 12)), fx.base_pfn.v + 64 + i - 3);
 	}
 	assert_int_equal(fx_touch(&fx, 0x00c00000 + (2 << 12), 0, NULL), FAULT_MMIO);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(high + 5), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(high + 5), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(fx_touch(&fx, 0x00c05000, PFERR_WRITE, NULL), FAULT_EMULATE);
 	assert_int_equal(fx_touch(&fx, 0x00c04000, PFERR_WRITE, NULL), FAULT_FIXED);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(high + 5), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(high + 5), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 
@@ -326,15 +327,15 @@ static void lesson_24_the_last_frame_there_is(void **state)
 	assert_int_equal(fx_touch(&fx, 0xabc, PFERR_WRITE, &f), FAULT_FIXED);
 	assert_int_equal(f.gpa.v, (last << 12) + 0xabc);
 	assert_int_equal(frame_at(&fx, 0), fx.base_pfn.v + 64);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(last), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(last), PAGE_TRACK_WRITE), 0);
 	assert_false(fx_goes_through(&fx, 0, PFERR_WRITE));
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(last), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(last), PAGE_TRACK_WRITE), 0);
 	fx_map(&fx, MB2, 2, last << 12 | G_ALL);
 	fx_map(&fx, MB2, 1, 20 << 12 | G_ALL);
 	assert_int_equal(fx_touch(&fx, MB2, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_int_equal(page_track_count(&memslot_find(&fx.mmu.mem.slots, gfn(last))->track, gfn(last),
 					  PAGE_TRACK_WRITE), 1);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(1ull << 40), PAGE_TRACK_WRITE), -EINVAL);
+	assert_int_equal(others_add(&fx.mmu, gfn(1ull << 40), PAGE_TRACK_WRITE), -EINVAL);
 	fx_close(&fx);
 }
 
@@ -350,7 +351,7 @@ static void a_page_of_1_gib_over_all_kinds(void **state)
 	add_slot(&fx, 1, 2048, 16);
 	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 1, MEMSLOT_READONLY), 0);
 	fx_map(&fx, 7 * GB1, 3, G_ALL | G_PS);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(30), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(30), PAGE_TRACK_READ), 0);
 	assert_int_equal(fx_touch(&fx, 7 * GB1 + MB2 + 0x5000, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_true(fx_is_large(&fx, 7 * GB1 + MB2));
 	assert_int_equal(fx_touch(&fx, 7 * GB1 + (31 << 12), PFERR_WRITE, NULL), FAULT_FIXED);
@@ -369,7 +370,7 @@ static void a_page_of_1_gib_over_all_kinds(void **state)
 	assert_false(fx_goes_through(&fx, 7 * GB1 + MB2 + 0x5000, 0));
 	assert_int_equal(fx_touch(&fx, 7 * GB1 + 0x5000, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_int_equal(frame_at(&fx, 7 * GB1 + 0x5000), fx.base_pfn.v + 512 + 5);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(30), PAGE_TRACK_READ), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(30), PAGE_TRACK_READ), 0);
 	fx_close(&fx);
 }
 
@@ -627,12 +628,14 @@ static void lesson_06_a_failed_change_loses_no_tracking(void **state)
 	fx_open(&fx, 64, 64);
 	fx_long_mode(&fx);
 	fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
-	for (long nth = 0; nth < PAGE_TRACK_MODES + MAPPING_LEVEL_MAX + 1; nth++) {
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	/* Two rmaps, no_large, the array of chunks; a chunk, its holders and the hold of the count. */
+	for (long nth = 0; nth < MAPPING_LEVEL_MAX + 2 + 3; nth++) {
 		host_fail_allocation(nth);
 		assert_int_equal(mmu_slot_move(&fx.mmu, 0, gfn(1000)), -ENOMEM);
 		host_fail_allocation(-1);
 		assert_audit(&fx);
+		assert_int_equal(page_tracker_count(&others, gfn(20), PAGE_TRACK_WRITE), 1);
 		assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_EMULATE);
 	}
 	host_fail_allocation(0);
@@ -641,12 +644,12 @@ static void lesson_06_a_failed_change_loses_no_tracking(void **state)
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_EMULATE);
 	assert_int_equal(mmu_slot_set_flags(&fx.mmu, 0, 1u << 31), -EINVAL);
 	assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_EMULATE);
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 
-/* A slot that is deleted and made again is another: who tracked there hears of
- * it, and the counters start at zero for all. */
+/* A slot that is deleted and made again is another: the counts of a tracker that
+ * follows memory have gone with it. */
 static void lesson_06_a_slot_made_again_is_another(void **state)
 {
 	struct memslot_desc d = { .id = 0, .base_gfn = gfn(0), .npages = 64 };
@@ -655,30 +658,63 @@ static void lesson_06_a_slot_made_again_is_another(void **state)
 	fx_open(&fx, 64, 64);
 	d.base_pfn = fx.base_pfn;
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
 		assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_EMULATE);
 		assert_int_equal(mmu_slot_delete(&fx.mmu, 0), 0);
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), -EINVAL);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), -ENOENT);
 		assert_int_equal(mmu_slot_create(&fx.mmu, &d), 0);
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), -ENOENT);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), -ENOENT);
 		assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
 		assert_audit(&fx);
 	}
 	fx_close(&fx);
 }
 
+/* Those of one that follows the gfn wait, and are in force before the first access. */
+static void lesson_06_counts_wait_for_a_slot(void **state)
+{
+	struct memslot_desc d = { .id = 0, .base_gfn = gfn(0), .npages = 64 };
+	struct fixture fx;
+	size_t pages;
+
+	others.follow = PAGE_TRACKER_FOLLOW_GFN;
+	fx_open(&fx, 64, 64);
+	d.base_pfn = fx.base_pfn;
+	assert_int_equal(others_add(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), 0);
+	pages = host_pages_used();
+	/* The slot, two rmaps, no_large, the array of chunks; a chunk, its holders and the hold. */
+	for (long nth = 0; nth < 1 + MAPPING_LEVEL_MAX + 2 + 3; nth++) {
+		host_fail_allocation(nth);
+		assert_int_equal(mmu_slot_create(&fx.mmu, &d), -ENOMEM);
+		host_fail_allocation(-1);
+		assert_null(memslot_find(&fx.mmu.mem.slots, gfn(20)));
+		assert_int_equal(host_pages_used(), pages);
+		assert_int_equal(page_tracker_count(&others, gfn(20), PAGE_TRACK_WRITE), 1);
+	}
+	assert_int_equal(mmu_slot_create(&fx.mmu, &d), 0);
+	assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_EMULATE);
+	assert_int_equal(mmu_slot_move(&fx.mmu, 0, gfn(10)), 0); /* other memory comes under gfn 20 */
+	assert_int_equal(fx_touch(&fx, 30 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
+	assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_EMULATE);
+	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(20), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(mmu_slot_create(&fx.mmu, &d), 0);
+	assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
+	fx_close(&fx);
+	others.follow = PAGE_TRACKER_FOLLOW_MEMORY;
+}
+
 /* A tracker that hears of a slot's end ends it itself: the one who began finds
  * nothing left to do. */
 static struct {
-	struct page_tracker tracker;
 	struct mmu *mmu;
 	unsigned int calls;
 } quicker;
 
-static void hear_nothing(struct page_tracker *t, const struct page_track_write *w) { }
-
-static void delete_it(struct page_tracker *t, gfn_t base, uint64_t npages)
+static void delete_it(const struct page_track_region *r)
 {
+	assert_int_equal(r->change, REGION_REMOVED);
 	if (quicker.calls++ == 0)
 		assert_int_equal(mmu_slot_delete(quicker.mmu, 0), 0);
 }
@@ -688,16 +724,15 @@ static void lesson_06_a_tracker_deletes_the_slot_first(void **state)
 	struct fixture fx;
 
 	fx_open(&fx, 64, 64);
-	quicker.tracker = (struct page_tracker){ .name = "quick", .priority = 5, .write = hear_nothing,
-						 .region_removed = delete_it };
 	quicker.mmu = &fx.mmu;
 	quicker.calls = 0;
-	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &quicker.tracker), 0);
+	others_ears.region = delete_it;
+	others_join(&fx.mmu.mem);
 	assert_int_equal(fx_touch(&fx, 20 << 12, PFERR_WRITE, NULL), FAULT_FIXED);
 	assert_int_equal(mmu_slot_delete(&fx.mmu, 0), -ENOENT);
 	assert_int_equal(quicker.calls, 2);
 	assert_audit(&fx);
-	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &quicker.tracker), 0);
+	others_ears.region = NULL;
 	fx_close(&fx);
 }
 
@@ -725,10 +760,10 @@ static void lesson_16_one_call_counts_and_protects(void **state)
 		fx_long_mode(&fx);
 		fx_map(&fx, 0, 1, 20 << 12 | G_ALL);
 		assert_int_equal(fx_touch(&fx, 0, PFERR_WRITE, NULL), FAULT_FIXED);
-		assert_int_equal(mmu_track_add(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_add(&fx.mmu, gfn(20), mode), 0);
 		assert_false(fx_goes_through(&fx, 0, trapped[mode]));
 		assert_int_equal(fx_touch(&fx, 0, trapped[mode], NULL), FAULT_EMULATE);
-		assert_int_equal(mmu_track_remove(&fx.mmu, gfn(20), mode), 0);
+		assert_int_equal(others_remove(&fx.mmu, gfn(20), mode), 0);
 		assert_int_equal(fx_touch(&fx, 0, trapped[mode], NULL), FAULT_FIXED);
 		fx_close(&fx);
 	}
@@ -799,6 +834,7 @@ int main(void)
 		cmocka_unit_test(lesson_26_a_fault_without_quota_is_told),
 		cmocka_unit_test(lesson_06_a_failed_change_loses_no_tracking),
 		cmocka_unit_test(lesson_06_a_slot_made_again_is_another),
+		cmocka_unit_test(lesson_06_counts_wait_for_a_slot),
 		cmocka_unit_test(lesson_06_a_tracker_deletes_the_slot_first),
 		cmocka_unit_test(slots_that_are_not_there),
 		cmocka_unit_test(lesson_16_one_call_counts_and_protects),

@@ -13,6 +13,7 @@
 #include "lib/errno.h"
 #include "mm/port.h"
 #include "tests/host/mm_fixture.h"
+#include "tests/host/others.h"
 
 #define PAGE 20ull /* the gfn that is mapped */
 
@@ -55,14 +56,14 @@ static gpa_t entry_at(struct fixture *fx, uint64_t addr, int level, unsigned int
 
 		if (l == level)
 			return at;
-		assert_int_equal(guest_read(&fx->mmu.mem, at, &e, size), 0);
+		assert_int_equal(guest_read(&fx->mmu.mem, at, &e, size, NULL), 0);
 		table = e & 0x000ffffffffff000ull;
 	}
 }
 
 static void exchange(struct fixture *fx, gpa_t at, void *expected, const void *desired, unsigned int size)
 {
-	assert_int_equal(guest_cmpxchg(&fx->mmu.mem, at, expected, desired, size, WRITER_EMULATOR), 0);
+	assert_int_equal(guest_cmpxchg(&fx->mmu.mem, at, expected, desired, size, BY(EMULATOR)), 0);
 }
 
 /* How a guest may change the entry @old to @new. */
@@ -94,7 +95,7 @@ static void change(struct fixture *fx, gpa_t at, unsigned int size, uint64_t old
 		break;
 	default: /* begins in the entry before, ends in the one behind */
 		at = gpa(at.v - 3);
-		assert_int_equal(guest_read(&fx->mmu.mem, at, around, size + 5), 0);
+		assert_int_equal(guest_read(&fx->mmu.mem, at, around, size + 5, NULL), 0);
 		memcpy(around + 3, to, size);
 		fx_write(fx, at, around, size + 5);
 	}
@@ -119,14 +120,14 @@ static void lesson_28_every_bit_of_every_level(void **state)
 			gpa_t at = entry_at(&fx, addr, level, 8);
 
 			touch_all(&fx, addr);
-			assert_int_equal(guest_read(&fx.mmu.mem, at, &old, 8), 0);
+			assert_int_equal(guest_read(&fx.mmu.mem, at, &old, 8, NULL), 0);
 			change(&fx, at, 8, old, old ^ bit, n / 256);
 			check_exact(&fx, addr);
 			assert_audit(&fx);
 			touch_all(&fx, addr);
 			check_exact(&fx, addr);
 			/* The walker may have set bits meanwhile. */
-			assert_int_equal(guest_read(&fx.mmu.mem, at, &bit, 8), 0);
+			assert_int_equal(guest_read(&fx.mmu.mem, at, &bit, 8, NULL), 0);
 			change(&fx, at, 8, bit, old | G_A, n / 256);
 			check_exact(&fx, addr);
 			assert_audit(&fx);
@@ -151,13 +152,13 @@ static void lesson_28_every_bit_of_two_level_tables(void **state)
 			gpa_t at = entry_at(&fx, addrs[k], level, 4);
 
 			touch_all(&fx, addrs[k]);
-			assert_int_equal(guest_read(&fx.mmu.mem, at, &old, 4), 0);
+			assert_int_equal(guest_read(&fx.mmu.mem, at, &old, 4, NULL), 0);
 			change(&fx, at, 4, old, old ^ bit, n / 64);
 			check_exact(&fx, addrs[k]);
 			assert_audit(&fx);
 			touch_all(&fx, addrs[k]);
 			check_exact(&fx, addrs[k]);
-			assert_int_equal(guest_read(&fx.mmu.mem, at, &now, 4), 0);
+			assert_int_equal(guest_read(&fx.mmu.mem, at, &now, 4, NULL), 0);
 			change(&fx, at, 4, now, old | G_A, n / 64);
 			check_exact(&fx, addrs[k]);
 			assert_audit(&fx);
@@ -195,7 +196,7 @@ static void a_write_is_nothing_to_a_direct_page(void **state)
 	uint64_t e = 0;
 
 	fx_open(&fx, 1024, 64);
-	assert_int_equal(mmu_track_add(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_add(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(fx_touch(&fx, 0x1000, PFERR_WRITE, NULL), FAULT_FIXED);
 	for (unsigned int i = 0; i < 512; i++) {
 		e = i << 12 | G_ALL;
@@ -204,7 +205,7 @@ static void a_write_is_nothing_to_a_direct_page(void **state)
 		fx_write(&fx, gpa(i * 8), &e, 8);
 	}
 	assert_true(fx_goes_through(&fx, 0x1000, PFERR_WRITE));
-	assert_int_equal(mmu_track_remove(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
+	assert_int_equal(others_remove(&fx.mmu, gfn(0), PAGE_TRACK_WRITE), 0);
 	fx_close(&fx);
 }
 
@@ -232,7 +233,6 @@ static void accessed_bits_do_not_drop_a_table(void **state)
 /* ---- while a fault is handled ---------------------------------------------------- */
 
 static struct {
-	struct page_tracker tracker;
 	struct fixture *fx;
 	gpa_t at;
 	uint64_t entry;
@@ -240,11 +240,11 @@ static struct {
 } other;
 
 /* Another CPU writes the entry just when the walk has set its A bit. */
-static void on_write(struct page_tracker *t, const struct page_track_write *w)
+static void on_write(const struct page_track_event *e)
 {
 	uint64_t *p = port_hpa_to_va(pfn_to_hpa(pfn_add(other.fx->base_pfn, other.at.v >> PAGE_SHIFT)));
 
-	if (w->writer != WRITER_WALKER || w->gpa.v != other.at.v || other.calls++)
+	if (e->origin->agent != AGENT_WALKER || e->gpa.v != other.at.v || other.calls++)
 		return;
 	p[gpa_offset(other.at) / 8] = other.entry;
 }
@@ -259,12 +259,12 @@ static void lesson_29_an_entry_that_changed_is_not_installed(void **state)
 	fx_long_mode(&fx);
 	memset(&other, 0, sizeof(other));
 	other.fx = &fx;
-	other.tracker = (struct page_tracker){ .name = "cpu", .priority = 5, .write = on_write };
 	fx_map(&fx, 0, 1, PAGE << 12 | G_ALL);
-	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_FIXED); /* the table is shadowed, thus tracked */
+	assert_int_equal(fx_touch(&fx, 0, 0, NULL), FAULT_FIXED);
 	other.at = fx_map(&fx, 0x1000, 1, PAGE << 12 | G_P);
 	other.entry = (PAGE + 1) << 12 | G_P | G_A;
-	assert_int_equal(page_tracker_register(&fx.mmu.mem.track, &other.tracker), 0);
+	others_ears.after = on_write;
+	assert_int_equal(others_add(&fx.mmu, gpa_to_gfn(other.at), PAGE_TRACK_WRITE), 0);
 	assert_int_equal(mmu_page_fault(&fx.v, &f), FAULT_SPURIOUS);
 	assert_int_equal(other.calls, 1);
 	assert_false(fx_goes_through(&fx, 0x1000, 0));
@@ -272,7 +272,7 @@ static void lesson_29_an_entry_that_changed_is_not_installed(void **state)
 	assert_int_equal(mmu_page_fault(&fx.v, &f), FAULT_FIXED);
 	assert_true(cpu_walk(&fx.v, gva(0x1000), &t));
 	assert_int_equal(t.frame.v >> PAGE_SHIFT, fx.base_pfn.v + PAGE + 1);
-	assert_int_equal(page_tracker_unregister(&fx.mmu.mem.track, &other.tracker), 0);
+	others_ears.after = NULL;
 	fx_close(&fx);
 }
 

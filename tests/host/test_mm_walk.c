@@ -17,6 +17,7 @@
 #include "lib/errno.h"
 #include "mm/guest_walk.h"
 #include "mm/port.h"
+#include "tests/host/bare_mem.h"
 #include "tests/host/port_host.h"
 #include "tests/host/walk_oracle.h"
 
@@ -38,19 +39,11 @@ static uint8_t *ram;
 static uint8_t oracle_ram[RAM_PAGES * PAGE_SIZE];
 static struct guest_paging paging;
 
-static bool no_protect(void *mmu, gfn_t g, enum page_track_mode mode) { return false; }
-static void no_unprotect(void *mmu, gfn_t g, enum page_track_mode mode) { }
-static void no_flush(void *mmu) { }
-static const struct page_track_mmu_ops ops = {
-	.protect = no_protect, .unprotect = no_unprotect, .flush = no_flush,
-};
-
 static int setup(void **state)
 {
 	struct memslot_desc d = { .npages = RAM_PAGES };
 
-	memset(&m, 0, sizeof(m));
-	page_track_init(&m.track, &ops, NULL);
+	bare_mem_init(&m, NULL);
 	ram = mem_zalloc(RAM_PAGES * PAGE_SIZE);
 	memset(oracle_ram, 0, sizeof(oracle_ram));
 	d.base_pfn = hpa_to_pfn(port_va_to_hpa(ram));
@@ -58,12 +51,12 @@ static int setup(void **state)
 		.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP, .cr4 = X86_CR4_PAE,
 		.efer = EFER_LME | EFER_LMA | EFER_NXE, .maxphyaddr = 40, .has_1g_pages = true,
 	};
-	return memslot_create(&m.slots, &d);
+	return bare_slot_create(&m, &d);
 }
 
 static int teardown(void **state)
 {
-	memslots_destroy(&m.slots);
+	bare_mem_destroy(&m);
 	mem_free(ram, RAM_PAGES * PAGE_SIZE);
 	return host_pages_used() != 0;
 }
@@ -123,7 +116,7 @@ static void compare(uint64_t la, uint32_t access, const struct entry *entries, u
 	const struct oracle_cpu c = oracle_view(&paging);
 	struct oracle_result r = walk_oracle(&c, oracle_ram, la, oracle_access(access));
 	struct guest_walk w;
-	enum walk_status status = guest_walk(&w, &m, &paging, gva(la), access);
+	enum walk_status status = guest_walk(&w, &m, &paging, gva(la), access, NULL);
 
 	cases++;
 	if (agree(&w, status, &r, la, entries, n))
@@ -351,7 +344,7 @@ static void lesson_31_pae_pdpte_registers(void **state)
 	}
 	open_path_pae();
 	set_cpu(0);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_32), 0), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_32), 0, NULL), WALK_OK);
 	assert_int_equal(w.top_level, 3);
 	assert_int_equal(w.level, 1);
 	assert_int_equal(w.gpte[3], paging.pdpte[2]);
@@ -416,7 +409,7 @@ static void paging_off_is_the_identity(void **state)
 					compare(1ull << b, access_kind(k), NULL, 0);
 		}
 	}
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(0xFFFFFFFF12345678), PFERR_WRITE), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(0xFFFFFFFF12345678), PFERR_WRITE, NULL), WALK_OK);
 	assert_int_equal(w.gfn.v, 0x12345);
 	assert_int_equal(w.level, 0);
 	assert_int_equal(w.top_level, 0);
@@ -440,7 +433,7 @@ static void lesson_23_rights_are_anded_along_the_path(void **state)
 	put(entry_long(4), TABLE(3) | P | W | U | NX);
 	put(entry_long(3), TABLE(2) | P | U);
 	put(entry_long(2), TABLE(1) | P | W);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), 0), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), 0, NULL), WALK_OK);
 	assert_int_equal(w.access[4], ACCESS_WRITE | ACCESS_USER);
 	assert_int_equal(w.access[3], ACCESS_USER);
 	assert_int_equal(w.access[2], 0);
@@ -460,14 +453,14 @@ static void peek_checks_no_rights_and_sets_nothing(void **state)
 	for (int level = 4; level > 1; level--)
 		put(entry_long(level), TABLE(level - 1) | P);
 	put(entry_long(1), 0x7000 | P | NX);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE | PFERR_USER | WALK_PEEK),
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE | PFERR_USER | WALK_PEEK, NULL),
 			 WALK_OK);
 	assert_int_equal(w.gfn.v, 7);
 	assert_int_equal(w.access[1], 0);
 	for (int level = 1; level <= 4; level++)
 		assert_false(gpte(entry_long(level)) & (A | D));
 	put(entry_long(2), 0);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), WALK_PEEK), WALK_FAULT);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), WALK_PEEK, NULL), WALK_FAULT);
 }
 
 /* The CPU's own accesses are a supervisor's, whatever ran when they came. */
@@ -477,10 +470,10 @@ static void implicit_is_supervisor(void **state)
 
 	open_path_long();
 	put(entry_long(1), 0x7000 | P | W);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | WALK_IMPLICIT), WALK_OK);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER), WALK_FAULT);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | WALK_IMPLICIT, NULL), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER, NULL), WALK_FAULT);
 	put(entry_long(1), 0x7000 | P | U);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | PFERR_WRITE | WALK_IMPLICIT),
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_USER | PFERR_WRITE | WALK_IMPLICIT, NULL),
 			 WALK_FAULT);
 	assert_int_equal(w.error_code, PFERR_PRESENT | PFERR_WRITE);
 }
@@ -491,7 +484,7 @@ static void cr3_has_bits_above_the_address(void **state)
 
 	open_path_long();
 	paging.cr3 |= 1ull << 63 | 0x7ffull << 52;
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE, NULL), WALK_OK);
 	assert_int_equal(w.gfn.v, 7);
 }
 
@@ -502,13 +495,13 @@ static void tables_outside_ram_are_told(void **state)
 	for (int level = 4; level > 1; level--) {
 		open_path_long();
 		put(entry_long(level), (1ull << 39) | P | W | U);
-		assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_NO_RAM);
+		assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE, NULL), WALK_NO_RAM);
 		assert_int_equal(w.bad_gpa.v, (1ull << 39) + INDEX(level - 1, LA_LONG) * 8);
 		assert_int_equal(w.level, level - 1);
 		assert_false(gpte(entry_long(level)) & A);
 	}
 	paging.cr3 = 1ull << 39;
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), 0), WALK_NO_RAM);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), 0, NULL), WALK_NO_RAM);
 }
 
 static void lesson_25_tables_that_point_at_themselves(void **state)
@@ -518,7 +511,7 @@ static void lesson_25_tables_that_point_at_themselves(void **state)
 
 	paging.cr3 = TABLE(4);
 	put(e, TABLE(4) | P | W);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(~0ull), PFERR_WRITE), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(~0ull), PFERR_WRITE, NULL), WALK_OK);
 	assert_int_equal(w.gfn.v, TABLE(4) >> PAGE_SHIFT);
 	assert_int_equal(gpte(e), TABLE(4) | P | W | A | D);
 }
@@ -530,7 +523,7 @@ static void read_only_tables_keep_their_bits(void **state)
 	open_path_long();
 	put(entry_long(1), 0x7000 | P | W | U);
 	assert_int_equal(memslot_set_flags(&m.slots, 0, MEMSLOT_READONLY), 0);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_OK);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE, NULL), WALK_OK);
 	assert_int_equal(w.gfn.v, 7);
 	assert_int_equal(w.gpte[1], 0x7000 | P | W | U);
 	assert_int_equal(gpte(entry_long(1)), 0x7000 | P | W | U);
@@ -540,19 +533,20 @@ static void read_only_tables_keep_their_bits(void **state)
  * another CPU might, changes the PTE before the walk comes to it. */
 static unsigned int told, changes_left;
 
-static void change_pte(struct page_tracker *t, const struct page_track_write *w)
+static void change_pte(struct page_tracker *t, const struct page_track_event *e)
 {
 	told++;
-	assert_int_equal(w->writer, WRITER_WALKER);
-	assert_int_equal(w->len, 8);
-	assert_int_equal(w->new[0] & ~w->old[0], A);
+	assert_int_equal(e->origin->agent, AGENT_WALKER);
+	assert_int_equal(e->mode, PAGE_TRACK_WRITE);
+	assert_int_equal(e->len, 8);
+	assert_int_equal(e->new[0] & ~e->old[0], A);
 	if (changes_left == 0)
 		return;
 	changes_left--;
 	put(entry_long(1), 0x8000 | P | W | U);
 }
 
-static void change_for_ever(struct page_tracker *t, const struct page_track_write *w)
+static void change_for_ever(struct page_tracker *t, const struct page_track_event *e)
 {
 	told++;
 	put(entry_long(4), TABLE(3) | P | W | U);
@@ -561,8 +555,8 @@ static void change_for_ever(struct page_tracker *t, const struct page_track_writ
 
 static void lesson_09_accessed_bits_are_told_and_the_walk_starts_over(void **state)
 {
-	struct page_tracker t = { .name = "cpu", .priority = 1, .write = change_pte };
-	struct memslot *slot = memslot_find(&m.slots, gfn(1));
+	const struct page_tracker_ops cpu = { .after = change_pte };
+	struct page_tracker t = { .name = "cpu", .priority = 1, .ops = &cpu };
 	struct guest_walk w;
 
 	told = 0;
@@ -571,18 +565,19 @@ static void lesson_09_accessed_bits_are_told_and_the_walk_starts_over(void **sta
 	put(entry_long(4), TABLE(3) | P | W | U);
 	put(entry_long(1), 0x7000 | P | W | U);
 	assert_int_equal(page_tracker_register(&m.track, &t), 0);
-	assert_int_equal(page_track_add(&m.track, &slot->track, gfn(1), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_OK);
+	assert_int_equal(page_tracker_add(&t, gfn(1), 1, PAGE_TRACK_W, NULL), 0);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE, NULL), WALK_OK);
 	assert_int_equal(told, 1);
 	assert_int_equal(w.gfn.v, 8);
 	assert_int_equal(gpte(entry_long(1)), 0x8000 | P | W | U | A | D);
 	assert_int_equal(w.gpte[1], gpte(entry_long(1)));
+	assert_int_equal(page_tracker_destroy(&t), 0);
 }
 
 static void a_guest_that_changes_for_ever_does_not_hold_us(void **state)
 {
-	struct page_tracker t = { .name = "cpu", .priority = 1, .write = change_for_ever };
-	struct memslot *slot = memslot_find(&m.slots, gfn(1));
+	const struct page_tracker_ops cpu = { .after = change_for_ever };
+	struct page_tracker t = { .name = "cpu", .priority = 1, .ops = &cpu };
 	struct guest_walk w;
 
 	told = 0;
@@ -590,9 +585,10 @@ static void a_guest_that_changes_for_ever_does_not_hold_us(void **state)
 	put(entry_long(4), TABLE(3) | P | W | U);
 	put(entry_long(1), 0x7000 | P | W | U);
 	assert_int_equal(page_tracker_register(&m.track, &t), 0);
-	assert_int_equal(page_track_add(&m.track, &slot->track, gfn(1), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE), WALK_OK);
+	assert_int_equal(page_tracker_add(&t, gfn(1), 1, PAGE_TRACK_W, NULL), 0);
+	assert_int_equal(guest_walk(&w, &m, &paging, gva(LA_LONG), PFERR_WRITE, NULL), WALK_OK);
 	assert_in_range(told, 2, 100);
+	assert_int_equal(page_tracker_destroy(&t), 0);
 }
 
 static void pdptes_are_loaded_whole_or_not_at_all(void **state)

@@ -19,6 +19,7 @@
 #include "lib/errno.h"
 #include "mm/guest_mem.h"
 #include "mm/port.h"
+#include "tests/host/bare_mem.h"
 #include "tests/host/port_host.h"
 
 #define FRAMES 2048   /* guest frames in play, from gfn FIRST */
@@ -90,7 +91,7 @@ static void note_flush(void *mmu)
 }
 
 static const struct page_track_mmu_ops ops = {
-	.protect = note_protect, .unprotect = note_unprotect, .flush = note_flush,
+	.slot_of = bare_slot_of, .protect = note_protect, .unprotect = note_unprotect, .flush = note_flush,
 };
 
 static struct {
@@ -99,15 +100,20 @@ static struct {
 	uint8_t old[BYTES];
 } heard;
 
-static void hear(struct page_tracker *t, const struct page_track_write *w)
+static void hear(struct page_tracker *t, const struct page_track_event *e)
 {
-	CHECK(heard.len + w->len <= BYTES);
-	memcpy(heard.old + heard.len, w->old, w->len);
-	heard.len += w->len;
+	if (e->mode != PAGE_TRACK_WRITE)
+		return;
+	CHECK(heard.len + e->len <= BYTES);
+	memcpy(heard.old + heard.len, e->old, e->len);
+	heard.len += e->len;
 	heard.events++;
 }
 
-static struct page_tracker tracker = { .name = "hear", .priority = 3, .write = hear };
+/* Follows memory: what it holds is known of each frame that there is. */
+static const struct page_tracker_ops hearing = { .after = hear };
+static struct page_tracker tracker = { .name = "hear", .priority = 3, .ops = &hearing,
+				       .follow = PAGE_TRACKER_FOLLOW_MEMORY };
 
 /* ---- slots in the model -------------------------------------------------- */
 
@@ -124,6 +130,22 @@ static void model_take(int id)
 	for (uint64_t g = slots[id].base; g < slots[id].base + slots[id].npages; g++) {
 		memset(&frames[g - FIRST], 0, sizeof(frames[0]));
 		frames[g - FIRST].id = -1;
+	}
+}
+
+/* Counts go along, dirty bits begin at zero. */
+static void model_move(int id, uint64_t base)
+{
+	uint64_t n = slots[id].npages, from = slots[id].base - FIRST, to = base - FIRST;
+	uint16_t kept[SLOT_PAGES_MAX][PAGE_TRACK_MODES];
+
+	for (uint64_t i = 0; i < n; i++)
+		memcpy(kept[i], frames[from + i].count, sizeof(kept[i]));
+	model_take(id);
+	slots[id].base = base;
+	for (uint64_t i = 0; i < n; i++) {
+		frames[to + i].id = id;
+		memcpy(frames[to + i].count, kept[i], sizeof(kept[i]));
 	}
 }
 
@@ -150,7 +172,7 @@ static void op_create(void)
 	d.base_pfn = hpa_to_pfn(port_va_to_hpa(ram[id]));
 	if (slots[id].exists || !model_room(d.base_gfn.v, d.npages, -1))
 		want = -EEXIST;
-	CHECK(memslot_create(&m.slots, &d) == want);
+	CHECK(bare_slot_create(&m, &d) == want);
 	if (want)
 		return;
 	slots[id] = (struct model_slot){ true, d.flags, d.base_gfn.v, d.npages, d.base_pfn.v };
@@ -161,7 +183,7 @@ static void op_delete(void)
 {
 	int id = (int)rnd(IDS);
 
-	CHECK(memslot_delete(&m.slots, (uint32_t)id) == (slots[id].exists ? 0 : -ENOENT));
+	CHECK(bare_slot_delete(&m, (uint32_t)id) == (slots[id].exists ? 0 : -ENOENT));
 	if (slots[id].exists)
 		model_take(id);
 	slots[id].exists = false;
@@ -179,12 +201,10 @@ static void op_move(void)
 		want = -ENOENT;
 	else if (!model_room(base, slots[id].npages, id))
 		want = -EEXIST;
-	CHECK(memslot_move(&m.slots, (uint32_t)id, gfn(base)) == want);
+	CHECK(bare_slot_move(&m, (uint32_t)id, gfn(base)) == want);
 	if (want)
 		return;
-	model_take(id);
-	slots[id].base = base;
-	model_put(id);
+	model_move(id, base);
 }
 
 static void op_flags(void)
@@ -210,11 +230,11 @@ static void op_no_memory(void)
 	int err;
 
 	d.base_gfn = gfn(FIRST + FRAMES); /* outside: free for sure */
-	host_fail_allocation((long)rnd(PAGE_TRACK_MODES + MAPPING_LEVEL_MAX + 1));
+	host_fail_allocation((long)rnd(1 + MAPPING_LEVEL_MAX + 1));
 	if (slots[id].exists)
-		err = memslot_move(&m.slots, (uint32_t)id, gfn(FIRST + FRAMES));
+		err = bare_slot_move(&m, (uint32_t)id, gfn(FIRST + FRAMES));
 	else
-		err = memslot_create(&m.slots, &d);
+		err = bare_slot_create(&m, &d);
 	host_fail_allocation(-1);
 	CHECK(err == -ENOMEM);
 	CHECK(host_pages_used() == pages);
@@ -246,36 +266,40 @@ static void op_track(void)
 	enum page_track_mode mode = (enum page_track_mode)rnd(PAGE_TRACK_MODES);
 	struct memslot *slot = memslot_find(&m.slots, gfn(g));
 	uint16_t *count = &frames[g - FIRST].count[mode];
+	gfn_t failed;
 
-	if (!slot)
-		return;
 	memset(&asked, 0, sizeof(asked));
+	if (!slot) {
+		CHECK(page_tracker_add(&tracker, gfn(g), 1, PAGE_TRACK_BIT(mode), &failed) == -EINVAL);
+		CHECK(page_tracker_remove(&tracker, gfn(g), 1, PAGE_TRACK_BIT(mode), &failed) == -ENOENT);
+		return;
+	}
 	if (rnd(2)) {
-		CHECK(page_track_add(&m.track, &slot->track, gfn(g), mode) == 0);
+		CHECK(page_tracker_add(&tracker, gfn(g), 1, PAGE_TRACK_BIT(mode), NULL) == 0);
 		(*count)++;
 		CHECK(asked.protects == 1 && asked.flushes == 1 && asked.gfn == g && !asked.unprotects);
 	} else {
-		CHECK(page_track_remove(&m.track, &slot->track, gfn(g), mode) == (*count ? 0 : -ENOENT));
+		CHECK(page_tracker_remove(&tracker, gfn(g), 1, PAGE_TRACK_BIT(mode), NULL) == (*count ? 0 : -ENOENT));
 		CHECK(asked.unprotects == (*count == 1) && !asked.protects && !asked.flushes);
 		*count -= *count > 0;
 	}
 	CHECK(page_track_count(&slot->track, gfn(g), mode) == *count);
-	CHECK(page_track_add(&m.track, &slot->track, gfn(slot->base_gfn.v + slot->npages), mode) == -EINVAL);
+	CHECK(page_tracker_count(&tracker, gfn(g), mode) == *count);
 }
 
 static void op_write(void)
 {
 	uint64_t g = any_gfn(), offset = rnd(BYTES), len = 1 + rnd(BYTES - offset);
 	int id = frames[g - FIRST].id, want = 0;
-	enum guest_writer writer = (enum guest_writer)rnd(WRITER_DEBUGGER + 1);
+	const struct access_origin writer = { .agent = (enum access_agent)rnd(AGENTS), .vcpu = ACCESS_NO_VCPU };
 	uint8_t src[BYTES], *kept;
 
 	for (unsigned int i = 0; i < len; i++)
 		src[i] = (uint8_t)rnd(256);
-	if (id < 0 || ((slots[id].flags & MEMSLOT_READONLY) && writer != WRITER_LOADER))
+	if (id < 0 || ((slots[id].flags & MEMSLOT_READONLY) && writer.agent != AGENT_LOADER))
 		want = -EFAULT;
 	memset(&heard, 0, sizeof(heard));
-	CHECK(guest_write(&m, gpa((g << PAGE_SHIFT) + offset), src, len, writer) == want);
+	CHECK(guest_write(&m, gpa((g << PAGE_SHIFT) + offset), src, len, &writer) == want);
 	if (want) {
 		CHECK(heard.events == 0);
 		return;
@@ -294,7 +318,7 @@ static void op_read(void)
 	uint8_t got[BYTES];
 	int id = frames[g - FIRST].id;
 
-	CHECK(guest_read(&m, gpa(g << PAGE_SHIFT), got, BYTES) == (id < 0 ? -EFAULT : 0));
+	CHECK(guest_read(&m, gpa(g << PAGE_SHIFT), got, BYTES, NULL) == (id < 0 ? -EFAULT : 0));
 	CHECK(id < 0 || !memcmp(got, bytes[id][g - slots[id].base], BYTES));
 }
 
@@ -366,7 +390,7 @@ static void random_operations_agree_with_a_flat_model(void **state)
 	seed = from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 2654435761u + 1;
 	print_message("SPOOR_SEED=%lu, %lu operations\n", seed, n);
-	page_track_init(&m.track, &ops, NULL);
+	bare_mem_init(&m, &ops);
 	assert_int_equal(page_tracker_register(&m.track, &tracker), 0);
 	for (unsigned int id = 0; id < IDS; id++)
 		ram[id] = mem_zalloc(SLOT_PAGES_MAX * PAGE_SIZE);
@@ -378,7 +402,7 @@ static void random_operations_agree_with_a_flat_model(void **state)
 			compare_all();
 	}
 	compare_all();
-	memslots_destroy(&m.slots);
+	bare_mem_destroy(&m);
 	for (unsigned int id = 0; id < IDS; id++)
 		mem_free(ram[id], SLOT_PAGES_MAX * PAGE_SIZE);
 	assert_int_equal(host_pages_used(), 0);

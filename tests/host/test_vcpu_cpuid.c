@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include "guests/spoor_hypercall.h"
 #include "lib/compiler.h"
 #include "lib/x86.h"
 #include "tests/host/vcpu_fake.h"
@@ -126,6 +127,31 @@ static void signatures(void **state)
 	assert_int_equal(r.eax, 0x40000101);
 }
 
+/* Behind our own signature, where a guest that takes us for KVM does not look. */
+static void calls_are_told(void **state)
+{
+	struct cpuid_regs r = ask(SPOOR_CPUID_CALLS, 0);
+
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	p.calls = (struct cpuid_regs){ 0x7F, 64, 4096, 256 };
+	r = ask(SPOOR_CPUID_CALLS, 0);
+	assert_memory_equal(&r, &p.calls, sizeof(r));
+	assert_true(ask(SPOOR_CPUID_BASE, 0).eax >= SPOOR_CPUID_CALLS);
+	r = ask(CPUID_KVM_BASE + 1, 0);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+}
+
+static void the_abi_names_our_leaves(void **state)
+{
+	struct cpuid_regs r = ask(SPOOR_CPUID_BASE, 0);
+
+	assert_int_equal(SPOOR_CPUID_BASE, CPUID_HYPERVISOR_BASE);
+	assert_int_equal(SPOOR_CPUID_CALLS, CPUID_HYPERVISOR_CALLS);
+	assert_int_equal(r.ebx, SPOOR_SIGNATURE_EBX);
+	assert_int_equal(r.ecx, SPOOR_SIGNATURE_ECX);
+	assert_int_equal(r.edx, SPOOR_SIGNATURE_EDX);
+}
+
 static void xsave_has_what_we_switch(void **state)
 {
 	struct cpuid_regs r = ask(0xD, 0);
@@ -220,6 +246,8 @@ int main(void)
 		TEST(leaves_above_the_host_are_not_garbage),
 		TEST(the_tsc_needs_no_calibration),
 		TEST(signatures),
+		TEST(calls_are_told),
+		TEST(the_abi_names_our_leaves),
 		TEST(xsave_has_what_we_switch),
 		TEST(a_wrong_compacted_size_hides_xsavec),
 		TEST(no_xsave_means_no_avx),

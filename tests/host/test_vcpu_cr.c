@@ -90,13 +90,13 @@ static void pae_loads_and_checks_pdptes(void **state)
 {
 	uint64_t pdpt[4] = { 0x5001, 0, 0, 0 };
 
-	assert_int_equal(guest_write(&f.mmu.mem, gpa(0x2000), pdpt, sizeof(pdpt), WRITER_LOADER), 0);
+	assert_int_equal(guest_write(&f.mmu.mem, gpa(0x2000), pdpt, sizeof(pdpt), BY(LOADER)), 0);
 	assert_int_equal(cr_write_cr4(&f.vcpu, X86_CR4_PAE), 0);
 	assert_int_equal(cr_write_cr3(&f.vcpu, 0x2000), 0);
 	assert_int_equal(cr_write_cr0(&f.vcpu, X86_CR0_PE | X86_CR0_PG), 0);
 	assert_int_equal(paging()->pdpte[0], 0x5001);
 	pdpt[1] = 0x6001 | 2; /* a reserved bit */
-	assert_int_equal(guest_write(&f.mmu.mem, gpa(0x2000), pdpt, sizeof(pdpt), WRITER_LOADER), 0);
+	assert_int_equal(guest_write(&f.mmu.mem, gpa(0x2000), pdpt, sizeof(pdpt), BY(LOADER)), 0);
 	assert_int_equal(cr_write_cr3(&f.vcpu, 0x2000), -EINVAL);
 	assert_int_equal(paging()->pdpte[1], 0);
 	/* Not reloaded by a change that has nothing to do with them. */

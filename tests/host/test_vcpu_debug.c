@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "lib/compiler.h"
+#include "tests/host/fake_tracker.h"
 #include "tests/host/vcpu_fake.h"
 
 #define DATA 0x20000u
@@ -22,17 +23,20 @@
 #define LEN_4 3u
 
 static struct fake_vm f;
+static struct fake_tracker tracker;
 
 static int made(void **state)
 {
 	fake_vm_init(&f);
 	fake_long_mode(&f);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_open(&tracker, &f.mmu.mem.track, "test", 5);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	return 0;
 }
 
 static int gone(void **state)
 {
+	fake_tracker_close(&tracker);
 	fake_vm_destroy(&f);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "lib/compiler.h"
+#include "tests/host/fake_tracker.h"
 #include "tests/host/vcpu_fake.h"
 
 #define IDT 0x20000u
@@ -24,24 +25,7 @@
 #define CODE_SELECTOR 8u
 
 static struct fake_vm f;
-
-/* ---- a tracker ------------------------------------------------------------------ */
-
-static struct {
-	unsigned int count;
-	struct page_track_write last;
-	uint8_t old[256], new[256];
-} heard;
-
-static void on_write(struct page_tracker *t, const struct page_track_write *w)
-{
-	heard.count++;
-	heard.last = *w;
-	memcpy(heard.old, w->old, w->len);
-	memcpy(heard.new, w->new, w->len);
-}
-
-static struct page_tracker tracker = { .name = "test", .priority = 5, .write = on_write };
+static struct fake_tracker tracker;
 
 static void put64(uint64_t addr, uint64_t val) { memcpy(f.ram + addr, &val, sizeof(val)); }
 
@@ -53,9 +37,11 @@ static uint64_t get64(uint64_t addr)
 	return val;
 }
 
-static void track(uint64_t addr, enum page_track_mode mode)
+/* The last it was told of. */
+static const struct seen_event *last(void)
 {
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(addr)), mode), 0);
+	assert_in_range(tracker.told, 1, TRACKER_SEEN);
+	return &tracker.tell[tracker.told - 1];
 }
 
 static void set_gate64(unsigned int vector, uint8_t rights, unsigned int ist)
@@ -69,8 +55,7 @@ static int made(void **state)
 {
 	fake_vm_init(&f);
 	fake_long_mode(&f);
-	assert_int_equal(page_tracker_register(&f.mmu.mem.track, &tracker), 0);
-	memset(&heard, 0, sizeof(heard));
+	fake_tracker_open(&tracker, &f.mmu.mem.track, "test", 5);
 	f.idt = (struct descriptor_table){ IDT, 0xFFF };
 	f.gdt = (struct descriptor_table){ GDT, 0x3F };
 	f.segment[SEG_TR].base = TSS;
@@ -80,13 +65,13 @@ static int made(void **state)
 		set_gate64(vector, 0x8E, 0);
 	f.vcpu.regs.gpr[GPR_RSP] = STACK;
 	f.vcpu.regs.rflags |= X86_EFLAGS_IF;
-	track(STACK_PAGE, PAGE_TRACK_WRITE);
+	fake_tracker_add(&tracker, STACK_PAGE, PAGE_TRACK_W);
 	return 0;
 }
 
 static int gone(void **state)
 {
-	assert_int_equal(page_tracker_unregister(&f.mmu.mem.track, &tracker), 0);
+	fake_tracker_close(&tracker);
 	fake_vm_destroy(&f);
 	return 0;
 }
@@ -123,12 +108,12 @@ static void lesson_11_event_delivery_is_not_an_instruction(void **state)
 	assert_int_equal(get64(TOP - 40), FAKE_CODE);
 	assert_int_equal(get64(TOP - 16), STACK);
 	/* One write, as it was and as it is. */
-	assert_int_equal(heard.count, 1);
-	assert_int_equal(heard.last.gpa.v, TOP - 40);
-	assert_int_equal(heard.last.len, 40);
-	assert_int_equal(heard.last.writer, WRITER_INJECTION);
-	assert_int_equal(heard.old[0] | heard.old[1] << 8, 0x1111);
-	assert_memory_equal(heard.new, f.ram + TOP - 40, 40);
+	assert_int_equal(tracker.told, 1);
+	assert_int_equal(last()->e.gpa.v, TOP - 40);
+	assert_int_equal(last()->e.len, 40);
+	assert_int_equal(last()->origin.agent, AGENT_INJECTION);
+	assert_int_equal(last()->old[0] | last()->old[1] << 8, 0x1111);
+	assert_memory_equal(last()->new, f.ram + TOP - 40, 40);
 }
 
 static void an_error_code(void **state)
@@ -219,7 +204,7 @@ static void faults_on_the_way(void **state)
 	assert_int_equal(f.vcpu.event.vector, EXC_DF);
 	assert_int_equal(stack_fault(EXCEPTION(EXC_DF)), VCPU_STOP);
 	assert_int_equal(f.vcpu.stop.reason, VCPU_STOP_TRIPLE_FAULT);
-	assert_int_equal(heard.count, 0);
+	assert_int_equal(tracker.told, 0);
 	assert_int_equal(f.vcpu.delivered, 0);
 	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE);
 }
@@ -231,7 +216,7 @@ static void a_stack_in_a_device(void **state)
 	f.vcpu.regs.gpr[GPR_RSP] = STACK_PAGE + 0xA8; /* TPR is at 80h: the flags */
 	assert_int_equal(stack_fault(INTERRUPT(0x30)), VCPU_RESUME);
 	assert_in_handler();
-	assert_int_equal(heard.count, 0);
+	assert_int_equal(tracker.told, 0);
 }
 
 /* A push of ring 3 is no access of the CPU's own: a page of the supervisor's is the guest's fault. */
@@ -292,7 +277,7 @@ static void in_protected_mode(void **state)
 	assert_int_equal(stack_fault(INTERRUPT(0x30)), VCPU_RESUME);
 	assert_in_handler();
 	assert_int_equal(f.vcpu.regs.gpr[GPR_RSP], STACK - 12);
-	assert_int_equal(heard.last.writer, WRITER_INJECTION);
+	assert_int_equal(last()->origin.agent, AGENT_INJECTION);
 }
 
 /* INT n of virtual-8086 mode, by CR4.VME to the program's own handler; INT3 and interrupts are not asked about. */
@@ -326,7 +311,7 @@ static void int_n_in_virtual_8086_mode(void **state)
 		assert_false(f.vcpu.event.pending);
 		assert_int_equal(f.vcpu.regs.rip, i ? HANDLER : 0x1234);
 		assert_int_equal(f.segment[SEG_CS].selector, i ? CODE_SELECTOR : 0x50);
-		assert_int_equal(heard.last.writer, WRITER_INJECTION);
+		assert_int_equal(last()->origin.agent, AGENT_INJECTION);
 		if (i == 0)
 			assert_int_equal(get64(0x30F00 - 6) & 0xFFFF, FAKE_CODE + 2);
 	}
@@ -380,8 +365,8 @@ static void an_event_ends_the_step(void **state)
 	assert_int_equal(stack_fault(EXCEPTION(EXC_UD)), VCPU_RESUME);
 	assert_in_handler();
 	assert_false(f.step);
-	assert_int_equal(heard.count, 2);
-	assert_int_equal(heard.last.writer, WRITER_INJECTION);
+	assert_int_equal(tracker.told, 2);
+	assert_int_equal(last()->origin.agent, AGENT_INJECTION);
 }
 
 static enum vcpu_action skips(struct fake_vm *vm) { return VCPU_NEXT_INSN; }
@@ -410,7 +395,7 @@ static void instructions_that_are_events(void **state)
 		{ { 0xF1 }, 1, EVENT_PRIVILEGED_SOFTWARE, 1 },
 	};
 
-	track(FAKE_CODE, PAGE_TRACK_EXEC);
+	fake_tracker_add(&tracker, FAKE_CODE, PAGE_TRACK_X);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		f.vcpu.event.pending = false;
 		fake_code(&f, all[i].code, sizeof(all[i].code));
@@ -429,7 +414,7 @@ static void into_is_one_if_of_is_set(void **state)
 	static const uint8_t into[] = { 0xCE };
 
 	fake_protected_mode(&f);
-	track(FAKE_CODE, PAGE_TRACK_EXEC);
+	fake_tracker_add(&tracker, FAKE_CODE, PAGE_TRACK_X);
 	fake_code(&f, into, sizeof(into));
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(FAKE_CODE), PFERR_FETCH), VCPU_RESUME);
 	assert_false(f.vcpu.event.pending);
@@ -454,7 +439,7 @@ static void notable_instructions(void **state)
 		{ { 0x8E, 0x03 }, 0 },			 { { 0xDB, 0xE3 }, 0 },
 	};
 
-	track(FAKE_CODE, PAGE_TRACK_EXEC);
+	fake_tracker_add(&tracker, FAKE_CODE, PAGE_TRACK_X);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		fake_code(&f, all[i].code, sizeof(all[i].code));
 		assert_int_equal(vcpu_page_fault(&f.vcpu, gva(FAKE_CODE), PFERR_FETCH), VCPU_RESUME);

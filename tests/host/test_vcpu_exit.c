@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include "lib/errno.h"
+#include "tests/host/fake_tracker.h"
 #include "tests/host/port_host.h"
 #include "tests/host/vcpu_fake.h"
 
@@ -15,16 +16,19 @@
 #define DATA 0x20000u
 
 static struct fake_vm f;
+static struct fake_tracker tracker;
 
 static int made(void **state)
 {
 	fake_vm_init(&f);
 	fake_long_mode(&f);
+	fake_tracker_open(&tracker, &f.mmu.mem.track, "test", 5);
 	return 0;
 }
 
 static int gone(void **state)
 {
+	fake_tracker_close(&tracker);
 	fake_vm_destroy(&f);
 	return 0;
 }
@@ -50,7 +54,7 @@ static uint64_t ram64(uint64_t addr)
 static void tracked_page_is_emulated(void **state)
 {
 	CODE(MOV_STORE_64);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	f.vcpu.regs.gpr[GPR_RAX] = 0x1122334455667788;
 	f.vcpu.regs.gpr[GPR_RBX] = DATA + 8;
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA + 8), PFERR_WRITE), VCPU_RESUME);
@@ -58,7 +62,7 @@ static void tracked_page_is_emulated(void **state)
 	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE + 3);
 	assert_int_equal(f.insns_done, 1);
 	assert_int_equal(f.vcpu.emulated, 1);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
 }
 
 static void an_untracked_page_is_mapped(void **state)
@@ -95,7 +99,7 @@ static void device_memory_reaches_the_platform(void **state)
 static void a_crossing_store_that_faults_writes_nothing(void **state)
 {
 	CODE(MOV_STORE_64);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	fake_map(&f, DATA + 0x1000, 0, 0);
 	f.vcpu.regs.gpr[GPR_RAX] = ~0ull;
 	f.vcpu.regs.gpr[GPR_RBX] = DATA + 0xFFC;
@@ -105,13 +109,13 @@ static void a_crossing_store_that_faults_writes_nothing(void **state)
 	assert_int_equal(f.vcpu.event.error_code, PFERR_WRITE);
 	assert_int_equal(ram64(DATA + 0xFF8), 0);
 	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
 }
 
 static void a_crossing_store_reaches_both_pages(void **state)
 {
 	CODE(MOV_STORE_64);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	fake_map(&f, DATA + 0x1000, 0x30000, PTE_RW);
 	f.vcpu.regs.gpr[GPR_RAX] = 0x1122334455667788;
 	f.vcpu.regs.gpr[GPR_RBX] = DATA + 0xFFC;
@@ -119,19 +123,19 @@ static void a_crossing_store_reaches_both_pages(void **state)
 	assert_int_equal(ram64(DATA + 0xFF8), 0x5566778800000000);
 	assert_int_equal(ram64(0x30000), 0x11223344);
 	assert_int_equal(ram64(DATA + 0x1000), 0);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
 }
 
 static void user_code_faults_as_user(void **state)
 {
 	CODE(MOV_STORE_64);
 	fake_set_cpl(&f, 3);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	fake_map(&f, DATA + 0x1000, DATA + 0x1000, PTE_RW); /* a supervisor page */
 	f.vcpu.regs.gpr[GPR_RBX] = DATA + 0xFFC;
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA + 0xFFC), PFERR_WRITE | PFERR_USER), VCPU_RESUME);
 	assert_int_equal(f.vcpu.event.error_code, PFERR_PRESENT | PFERR_WRITE | PFERR_USER);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
 }
 
 #define UNKNOWN_STORE 0x0F, 0xAE, 0x03 /* fxsave (%rbx) */
@@ -139,32 +143,32 @@ static void user_code_faults_as_user(void **state)
 static void lesson_11_what_is_not_emulated_is_stepped(void **state)
 {
 	CODE(UNKNOWN_STORE);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	f.vcpu.regs.gpr[GPR_RBX] = DATA;
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA), PFERR_WRITE), VCPU_RESUME);
 	assert_true(f.vcpu.stepping && f.step);
 	assert_int_equal(f.vcpu.regs.rip, FAKE_CODE);
 	/* Another tracked page of the same instruction is opened too. */
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA + 0x1000)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA + 0x1000, PAGE_TRACK_W);
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA + 0x1000), PFERR_WRITE), VCPU_RESUME);
 	assert_int_equal(f.vcpu.stepped, 1);
 	vcpu_step_done(&f.vcpu);
 	assert_false(f.vcpu.stepping || f.step);
 	assert_int_equal(mmu_audit(&f.mmu), 0);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA + 0x1000)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
+	fake_tracker_remove(&tracker, DATA + 0x1000, PAGE_TRACK_W);
 }
 
 static void a_fault_ends_the_step(void **state)
 {
 	CODE(UNKNOWN_STORE);
-	assert_int_equal(mmu_track_add(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_add(&tracker, DATA, PAGE_TRACK_W);
 	f.vcpu.regs.gpr[GPR_RBX] = DATA;
 	assert_int_equal(vcpu_page_fault(&f.vcpu, gva(DATA), PFERR_WRITE), VCPU_RESUME);
 	assert_true(f.vcpu.stepping);
 	assert_int_equal(vcpu_inject_error(&f.vcpu, EXC_GP, 0), VCPU_RESUME);
 	assert_false(f.vcpu.stepping || f.step);
-	assert_int_equal(mmu_track_remove(&f.mmu, gpa_to_gfn(gpa(DATA)), PAGE_TRACK_WRITE), 0);
+	fake_tracker_remove(&tracker, DATA, PAGE_TRACK_W);
 }
 
 static void unknown_on_a_device_is_undefined(void **state)

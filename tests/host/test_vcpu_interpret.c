@@ -39,14 +39,14 @@ static int gone(void **state)
 
 static void poke(uint64_t addr, const void *bytes, size_t len)
 {
-	ASSERT(guest_write(&f.mmu.mem, gpa(addr), bytes, len, WRITER_LOADER) == 0);
+	ASSERT(guest_write(&f.mmu.mem, gpa(addr), bytes, len, BY(LOADER)) == 0);
 }
 
 static uint16_t peek(uint64_t addr)
 {
 	uint16_t v = 0;
 
-	ASSERT(guest_read(&f.mmu.mem, gpa(addr), &v, sizeof(v)) == 0);
+	ASSERT(guest_read(&f.mmu.mem, gpa(addr), &v, sizeof(v), NULL) == 0);
 	return v;
 }
 

@@ -16,6 +16,7 @@
 #include "lib/errno.h"
 #include "tests/host/value_bytes.h"
 #include "tests/host/vcpu_fake.h"
+#include "tests/host/vcpu_holes.h"
 #include "vcpu/cr.h"
 #include "vcpu/vcpu_snapshot.h"
 
@@ -61,10 +62,11 @@ static void restore(const struct vcpu_snapshot *s) { assert_int_equal(vcpu_resto
 /* Not the state of the guest, or looked at by itself. */
 static const struct part not_state[] = {
 	OF_VCPU(id), OF_VCPU(name), OF_VCPU(vm), OF_VCPU(backend), OF_VCPU(hw), OF_VCPU(mmu),
-	OF_VCPU(platform), OF_VCPU(cpuid), OF_VCPU(intercept_invlpg), OF_VCPU(tsc_hz),
+	OF_VCPU(platform), OF_VCPU(hypercalls), OF_VCPU(hypercall_ctx), OF_VCPU(cpuid), OF_VCPU(intercept_invlpg),
+	OF_VCPU(tsc_hz),
 	OF_VCPU(unknown_msrs), OF_VCPU(exits), OF_VCPU(emulated), OF_VCPU(stepped), OF_VCPU(injected_ud),
 	OF_VCPU(interpreted), OF_VCPU(delivered),
-	OF_VCPU(stop), OF_VCPU(stepping), OF_VCPU(step_opcode), OF_VCPU(v86),
+	OF_VCPU(stop), OF_VCPU(stepping), OF_VCPU(step_opcode), OF_VCPU(step_insn_len), OF_VCPU(v86),
 	OF_VCPU(window), OF_VCPU(nmi_window), OF_VCPU(tlb_flush), OF_VCPU(interpreting), OF_VCPU(tsc_offset),
 	OF_VCPU(xcr0),
 };
@@ -72,7 +74,6 @@ static const struct part not_state[] = {
 static const struct part vcpu_holes[] = {
 	HOLE(struct vcpu, id, name), HOLE(struct vcpu, event.has_error_code, event.error_code),
 	HOLE(struct vcpu, event.insn_len, halted), HOLE(struct vcpu, interrupt_shadow, v86),
-	HOLE(struct vcpu, step_opcode, tsc_offset),
 };
 
 /* The fake's variables that are. The MSRs are a list in the order of their use. */
@@ -95,7 +96,7 @@ static void check_holes(void)
 	memset(&told, 0xFF, sizeof(told));
 	memset(s, 0xFF, sizeof(*s));
 	memset(t, 0xFF, sizeof(*t));
-	CLEAR_HOLES(&told);
+	clear_vcpu_holes(&told);
 	CLEAR_HOLES(s);
 	CLEAR_HOLES(t);
 	map_parts(&told, 0, not_state, ARRAY_SIZE(not_state));
@@ -182,7 +183,7 @@ static void random_tsc(void)
 static void make_everything_count(void)
 {
 	f.vcpu.event.pending = f.vcpu.event.has_error_code = true;
-	f.vcpu.halted = true;
+	f.vcpu.halted = f.vcpu.fetch_told = true;
 }
 
 static void random_rest(void)
@@ -339,6 +340,7 @@ static void leftovers_are_no_state(void **state)
 	save(&saved);
 	f.vcpu.event = (struct vcpu_event){ .vector = 14, .error_code = 3, .insn_len = 2 };
 	f.vcpu.nmi_wakes = !f.vcpu.nmi_wakes;
+	f.vcpu.fetch_told_rip = 0x1000;
 	save(&again);
 	assert_memory_equal(&again, &saved, sizeof(saved));
 	f.vcpu.event.pending = true;
@@ -526,7 +528,7 @@ static const uint8_t handler[] = {
 
 static void put(uint64_t addr, const void *bytes, size_t len)
 {
-	assert_int_equal(guest_write(&f.mmu.mem, gpa(addr), bytes, len, WRITER_LOADER), 0);
+	assert_int_equal(guest_write(&f.mmu.mem, gpa(addr), bytes, len, BY(LOADER)), 0);
 }
 
 static void start_program(void)

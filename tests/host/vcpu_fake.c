@@ -273,7 +273,7 @@ void fake_vm_init(struct fake_vm *f)
 {
 	const struct mmu_config mc = {
 		.shadow_pages = MMU_SHADOW_PAGES_MIN,
-		.host = { .maxphyaddr = FAKE_MAXPHYADDR, .flush = flush, .ctx = f },
+		.host = { .maxphyaddr = FAKE_MAXPHYADDR, .flush = flush, .tsc = now, .ctx = f },
 	};
 	const struct platform_config pc = {
 		.tsc_hz = 1000000000,
@@ -307,7 +307,7 @@ void fake_vm_destroy(struct fake_vm *f)
 
 static void put64(struct fake_vm *f, uint64_t addr, uint64_t val)
 {
-	ASSERT(guest_write(&f->mmu.mem, gpa(addr), &val, sizeof(val), WRITER_EMULATOR) == 0);
+	ASSERT(guest_write(&f->mmu.mem, gpa(addr), &val, sizeof(val), BY(EMULATOR)) == 0);
 }
 
 static void reset(struct fake_vm *f, uint32_t cs_access, struct vcpu_state *s)
@@ -364,7 +364,7 @@ void fake_set_cpl(struct fake_vm *f, unsigned int cpl)
 
 void fake_code(struct fake_vm *f, const void *bytes, size_t len)
 {
-	ASSERT(guest_write(&f->mmu.mem, gpa(f->vcpu.regs.rip), bytes, len, WRITER_LOADER) == 0);
+	ASSERT(guest_write(&f->mmu.mem, gpa(f->vcpu.regs.rip), bytes, len, BY(LOADER)) == 0);
 }
 
 void fake_map(struct fake_vm *f, uint64_t addr, uint64_t to, uint64_t flags)

@@ -47,9 +47,9 @@ def linux(name, flavour="cloud", memory="512M", arguments="console=ttyS0", keys=
             Module(os.path.join(guests, initrd), f"name={name} kind=initrd")]
 
 
-def own(name, guest, memory="64M"):
-    """The module of one of our own guests, tests/guest/GUEST.c."""
-    return [Module(os.path.join(BUILD, "guest", guest + ".elf"), f"name={name} kind=multiboot mem={memory}")]
+def own(name, guest, memory="64M", keys=""):
+    """The module of one of our own guests, tests/guest/GUEST.c. @keys: more of them."""
+    return [Module(os.path.join(BUILD, "guest", guest + ".elf"), f"name={name} kind=multiboot mem={memory} {keys}")]
 
 
 def broken(name, source, memory="32M"):

@@ -44,3 +44,15 @@ def counts_after(name):
 
 def pages_back(name):
     return vm_line(name, r"gone, (\d+) of (\d+) free pages are back")
+
+
+HASHES = r"0x([0-9a-f]+), registers 0x([0-9a-f]+)\r?\n"
+
+
+def snapshot_taken(name):
+    return vm_line(name, r"snapshot of (\d+) pages, for -?\d+ KiB, memory " + HASHES)
+
+
+def restored(name, all_memory):
+    what = "all memory" if all_memory else "memory"
+    return vm_line(name, rf"restored (\d+) pages, \d+ kept in \d+ KiB, {what} " + HASHES)

@@ -69,7 +69,7 @@ def test_grub_from_its_mbr(boot):
     m.expect("hello from 32 bits", 60)
     text = m.finish(30)
     assert re.search("command line: typed at the prompt", text)
-    assert re.search(r"2 passed, 0 failed", text)
+    assert re.search(r"3 passed, 0 failed", text)
     assert re.search(said.exit_code("grub", 16), text)
 
 
@@ -103,7 +103,7 @@ def test_mistakes(boot):
             said.vm_error("unsigned", "disk image has no boot sector"),
             said.vm_error("big", "disk image of 2048 KiB does not fit")):
         assert re.search(mistake, text), mistake
-    assert re.search(r"2 passed, 0 failed", text) and re.search(said.exit_code("good", 16), text)
+    assert re.search(r"3 passed, 0 failed", text) and re.search(said.exit_code("good", 16), text)
     assert re.search(said.ALL_STOPPED, text) and re.search(said.POWER_OFF, text)
 
 

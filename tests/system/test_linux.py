@@ -28,7 +28,7 @@ def test_cloud_kernel(boot):
 
 @pytest.mark.long
 def test_cloud_kernel_with_avx512(boot):
-    """Not passing: a process of a pipeline gets a segmentation fault it does not get on haswell."""
+    """The widest vectors, and an XSAVE that contradicts itself in this emulator (vcpu/cpuid.c)."""
     run(boot, "cloud", "corei7_skylake_x")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""docs/testing.md says which tests stand for which kind of failure: both ways it must be true."""
+"""What docs/ say of the tests must be true: which of them stand for which kind of failure, both ways, and that the
+example of a tracker is one of them."""
 import glob
 import os
 import re
@@ -38,3 +39,10 @@ def test_every_lesson_test_is_in_the_table():
 
 def test_every_lesson_has_a_test():
     assert {int(name[7:9]) for name, _ in in_code()} == set(range(1, LESSONS + 1))
+
+
+def test_the_example_of_a_tracker_is_the_one_that_is_tested():
+    file = read("tests", "host", "example_tracker.h").split("\n", 2)[2]
+    blocks = re.findall(r"^```c\n(.*?)^```$", read("docs", "page-tracking.md"), re.MULTILINE | re.DOTALL)
+    assert [block for block in blocks if block.startswith("#include")] == [file]
+    assert len(file.splitlines()) < 40

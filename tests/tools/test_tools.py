@@ -36,7 +36,9 @@ runner = load("tests/run.py")
     ("lib", "mm/mmu.h", False), ("mm", "vcpu/vcpu.h", False), ("devices", "emulate/emulate.h", False),
     ("emulate", "devices/uart16550.h", False), ("vcpu", "vmx/vmx.h", False), ("kernel", "boot/entry.h", False),
     ("debug", "vmx/vmcs.h", False), ("vmx", "debug/gdb.h", False), ("mm", "spte.h", False), ("mm", "../lib/types.h", False),
-    ("mm", "tests/host/port_host.h", False),
+    ("mm", "tests/host/port_host.h", False), ("vcpu", "guests/spoor_hypercall.h", True),
+    ("kernel", "guests/spoor_hypercall.h", True), ("mm", "guests/spoor_hypercall.h", False),
+    ("vcpu", "guests/other.h", False),
 ])
 def test_layers(folder, target, good):
     assert (layers.wrong_include(folder, target) is None) == good
