@@ -46,11 +46,10 @@ uint32_t mmu_mode_takes(enum page_track_mode mode)
 uint32_t mmu_tracked_rights(const struct memslot *slot, gfn_t gfn)
 {
 	uint32_t rights = ACCESS_ALL | ACCESS_READ;
+	unsigned int modes = page_track_modes(&slot->track, gfn);
 
-	if (!page_track_range_is_active(&slot->track, gfn)) /* as most are */
-		return rights;
-	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
-		if (page_track_is_active(&slot->track, gfn, mode))
+	for (unsigned int mode = 0; modes; mode++, modes >>= 1)
+		if (modes & 1)
 			rights &= ~mmu_mode_takes(mode);
 	return rights;
 }

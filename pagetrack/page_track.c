@@ -249,6 +249,19 @@ uint16_t page_track_count(const struct page_track_slot *slot, gfn_t gfn, enum pa
 	return chunk ? (uint16_t)chunk_count(chunk, chunk_page(gfn), mode) : 0;
 }
 
+unsigned int page_track_modes(const struct page_track_slot *slot, gfn_t gfn)
+{
+	const struct page_track_chunk *chunk = slot_has(slot, gfn) ? chunk_at(slot, gfn) : NULL;
+	unsigned int page = chunk_page(gfn), modes = 0;
+
+	if (!chunk)
+		return 0;
+	for (unsigned int mode = 0; mode < PAGE_TRACK_MODES; mode++)
+		if (chunk_count(chunk, page, mode))
+			modes |= PAGE_TRACK_BIT(mode);
+	return modes;
+}
+
 bool page_track_range_is_active(const struct page_track_slot *slot, gfn_t gfn)
 {
 	const struct page_track_chunk *chunk = slot_has(slot, gfn) ? chunk_at(slot, gfn) : NULL;

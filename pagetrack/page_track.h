@@ -147,6 +147,10 @@ static inline bool page_track_is_active(const struct page_track_slot *slot, gfn_
 	return page_track_count(slot, gfn, mode) != 0;
 }
 
+/* The modes, as PAGE_TRACK_BIT()s, in which @gfn is tracked: one look at what the MMU asks
+ * for each entry that it fills. */
+unsigned int page_track_modes(const struct page_track_slot *slot, gfn_t gfn);
+
 /* Is some page of the 2 MiB around @gfn tracked in any mode? */
 bool page_track_range_is_active(const struct page_track_slot *slot, gfn_t gfn);
 
