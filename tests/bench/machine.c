@@ -32,8 +32,8 @@ static void machine_open(void)
 {
 	if (machine)
 		return;
-	machine = mmap(NULL, MACHINE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	machine = mmap(NULL, MACHINE_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	CHECK(machine != MAP_FAILED);
 	page_alloc_init(&pages);
 	CHECK(page_alloc_add_region(&pages, hpa(OWN_FIRST), OWN_BYTES) == 0);

@@ -134,7 +134,8 @@ static void all_pages(uint64_t pages)
 
 	bench_vm_open(&vm, 1, pages, true);
 	tracker_open(&vm, &t, &after_ops);
-	MEASURE("add:all-pages,-per-page", 0, pages, err = page_tracker_add_all(&t, PAGE_TRACK_W, NULL, 0, NULL));
+	MEASURE("add:all-pages,-per-page", 0, pages,
+		err = page_tracker_add_all(&t, PAGE_TRACK_W, NULL, 0, NULL));
 	CHECK(err == 0 && page_tracker_count(&t, gfn(pages - 1), PAGE_TRACK_WRITE) == 1);
 	MEASURE("remove:all-pages,-per-page", 0, pages, page_tracker_clear(&t));
 	CHECK(page_track_count(&vm.mmu.mem.slots.slot[0]->track, gfn(pages - 1), PAGE_TRACK_WRITE) == 0);
@@ -185,7 +186,10 @@ static void counting(struct bench_vm *vm)
 	CHECK(page_tracker_destroy(&t) == 0);
 }
 
-static void count_hit(struct page_watcher *wr, struct page_watch *w, const struct page_track_event *e) { told++; }
+static void count_hit(struct page_watcher *wr, struct page_watch *w, const struct page_track_event *e)
+{
+	told++;
+}
 
 static void watching(struct bench_vm *vm)
 {
@@ -229,7 +233,8 @@ static void dirty_logging(struct bench_vm *vm)
 		for (uint64_t i = 0; i < 100; i++)
 			guest_stores(vm, (600 + i) * PAGE_SIZE);
 	}));
-	MEASURE("dirty:harvest,-per-dirty-page", 0, 100, err = dirty_log_harvest(&log, count_page, &pages, NULL));
+	MEASURE("dirty:harvest,-per-dirty-page", 0, 100,
+		err = dirty_log_harvest(&log, count_page, &pages, NULL));
 	CHECK(err == 0 && pages == 100);
 	MEASURE("dirty:harvest-of-nothing", 0, 1, err = dirty_log_harvest(&log, count_page, &pages, NULL));
 	CHECK(err == 0 && pages == 100);
@@ -257,7 +262,7 @@ void measure_operations(const struct extent *most)
 	in_vm(true, single_pages_mapped_large);
 	in_vm(true, ranges_small);
 	in_vm(true, ranges_large);
-	all_pages(most->pages < 65536 ? 4096 : 65536);
+	all_pages(most->pages < 1000000 ? 4096 : 65536);
 	in_vm(true, events);
 	in_vm(true, counting);
 	in_vm(true, watching);
@@ -268,7 +273,7 @@ int main(int argc, char **argv)
 {
 	const struct extent all = { .pages = 1000000, .watches = 10000, .slots = 512, .trackers = 64,
 				    .elsewhere = 1000 };
-	const struct extent small = { .pages = 1000, .watches = 1000, .slots = 64, .trackers = 16,
+	const struct extent small = { .pages = 100000, .watches = 1000, .slots = 64, .trackers = 16,
 				      .elsewhere = 100 };
 	const struct extent *most = argc > 1 && !strcmp(argv[1], "small") ? &small : &all;
 

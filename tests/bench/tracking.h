@@ -20,7 +20,8 @@ void measure_curves(const struct extent *most);
 extern uint64_t told, asked;
 extern const struct page_tracker_ops after_ops, both_ops;
 
-static inline void tracker_open(struct bench_vm *vm, struct page_tracker *t, const struct page_tracker_ops *ops)
+static inline void tracker_open(struct bench_vm *vm, struct page_tracker *t,
+				const struct page_tracker_ops *ops)
 {
 	*t = (struct page_tracker){ .name = "bench", .ops = ops };
 	CHECK(page_tracker_register(&vm->mmu.mem.track, t) == 0);

@@ -21,7 +21,7 @@ costs = load("tools/tracking-costs")
 
 # What the counters must not depend on: these are flat without any reservation.
 KEY_CURVES = ["pages:add", "pages:remove", "pages:event", "pages:count", "pages:write-untracked", "pages:add-refused",
-              "pages:add-first-of-2M", "pages:remove-last-of-2M", "holders:event,-per-holder", "others:event",
+              "holders:event,-per-holder", "others:event",
               "others:add", "others:add-first-of-2M", "dirty:harvest,-per-page-dirty"]
 
 
