@@ -15,7 +15,6 @@
 #include "lib/alloc.h"
 #include "lib/errno.h"
 #include "lib/log.h"
-#include "mm/port.h"
 #include "pagetrack/snapshot.h"
 #include "vcpu/vcpu_snapshot.h"
 
@@ -52,7 +51,7 @@ static const uint8_t *page_of(void *ctx, gfn_t gfn)
 	struct vm_snapshot *s = ctx;
 	const struct memslot *slot = memslot_find(&s->vm->mmu.mem.slots, gfn);
 
-	return slot ? port_hpa_to_va(pfn_to_hpa(memslot_pfn(slot, gfn))) : NULL;
+	return slot ? memslot_page(slot, gfn) : NULL;
 }
 
 static int write_page(void *ctx, gpa_t at, const uint8_t *bytes, uint32_t len)

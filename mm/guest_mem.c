@@ -14,7 +14,6 @@
  */
 #include "mm/guest_mem.h"
 #include "lib/errno.h"
-#include "mm/port.h"
 
 /* ---- copies in the widest aligned units -------------------------------- */
 
@@ -75,7 +74,7 @@ static void store_bytes(uint8_t *guest, const uint8_t *src, size_t len)
 
 static uint8_t *slot_ptr(const struct memslot *slot, gpa_t addr)
 {
-	return port_hpa_to_va(hpa_add(pfn_to_hpa(memslot_pfn(slot, gpa_to_gfn(addr))), gpa_offset(addr)));
+	return memslot_page(slot, gpa_to_gfn(addr)) + gpa_offset(addr);
 }
 
 /* Is all of [addr, addr + len) RAM, in slots with none of the @refuse flags?
@@ -185,7 +184,7 @@ static struct page_track_event event_of(struct guest_mem *m, const struct guest_
 
 	return (struct page_track_event){
 		.mode = a->mode, .gpa = p->gpa, .len = p->len, .old = p->old, .new = new,
-		.page = slot ? slot_ptr(slot, gfn_to_gpa(gpa_to_gfn(p->gpa))) : NULL,
+		.page = slot ? memslot_page(slot, gpa_to_gfn(p->gpa)) : NULL,
 		.origin = &p->origin, .verdict = a->verdict,
 	};
 }
@@ -543,7 +542,7 @@ enum page_track_verdict guest_fetch(struct guest_mem *m, gpa_t addr, const void 
 
 	if (!slot || !page_track_is_active(&slot->track, gpa_to_gfn(addr), PAGE_TRACK_EXEC))
 		return VERDICT_ALLOW;
-	e.page = slot_ptr(slot, gfn_to_gpa(gpa_to_gfn(addr)));
+	e.page = memslot_page(slot, gpa_to_gfn(addr));
 	e.verdict = page_track_before(&m->track, &e, NULL);
 	page_track_after(&m->track, &e);
 	return e.verdict;

@@ -12,6 +12,7 @@
 #include "mm/memslot.h"
 #include "lib/alloc.h"
 #include "lib/errno.h"
+#include "mm/port.h"
 
 /* 2^52 bytes is the most that x86-64 can address physically. */
 #define FRAMES_MAX (1ull << 40)
@@ -183,6 +184,11 @@ struct memslot *memslot_find_pfn(struct memslots *s, pfn_t frame)
 		return NULL;
 	s->last_hit_pfn = n - 1;
 	return s->by_pfn[n - 1];
+}
+
+uint8_t *memslot_page(const struct memslot *slot, gfn_t gfn)
+{
+	return port_hpa_to_va(pfn_to_hpa(memslot_pfn(slot, gfn)));
 }
 
 struct memslot *memslot_find_id(struct memslots *s, uint32_t id)

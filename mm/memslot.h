@@ -113,6 +113,9 @@ static inline pfn_t memslot_pfn(const struct memslot *slot, gfn_t gfn)
 	return pfn_add(slot->base_pfn, gfn.v - slot->base_gfn.v);
 }
 
+/* What @gfn, which is in @slot, holds: PAGE_SIZE bytes. */
+uint8_t *memslot_page(const struct memslot *slot, gfn_t gfn);
+
 /* To be called after each write to @gfn; does nothing unless dirty logging is
  * on. Atomic: the harvester may take bits at the same time. */
 static inline void memslot_mark_dirty(struct memslot *slot, gfn_t gfn)

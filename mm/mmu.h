@@ -166,6 +166,9 @@ struct page_fault {
 	uint32_t inject_code;  /* FAULT_INJECT: error code for the guest */
 };
 
+/* Does tracking keep the access of @f, to @f->gpa, from running natively? */
+bool mmu_tracking_traps(const struct mmu_vcpu *v, const struct page_fault *f);
+
 /* A #PF of the running guest, @f->addr/.error_code/.ac/.implicit set. */
 enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f);
 

@@ -117,14 +117,6 @@ static bool is_open_somewhere(const struct mmu *mmu, gfn_t gfn)
 	return false;
 }
 
-static bool is_lent(const struct mmu *mmu, gfn_t gfn)
-{
-	for (unsigned int i = 0; i < mmu->lent_count; i++)
-		if (mmu->lent[i].v == gfn.v)
-			return true;
-	return false;
-}
-
 /* The slot's and the trackers' half of I3. */
 static void check_slot_rights(struct audit *a, const struct memslot *slot, gfn_t gfn, uint64_t spte, int level)
 {
@@ -138,7 +130,7 @@ static void check_slot_rights(struct audit *a, const struct memslot *slot, gfn_t
 		return;
 	}
 	if (spte & SPTE_LENT) {
-		audit_check(a, level == 1 && is_lent(a->mmu, gfn) && !((got & ACCESS_WRITE) && shadow_count(&a->mmu->pool, gfn)),
+		audit_check(a, level == 1 && mmu_is_lent(a->mmu, gfn) && !((got & ACCESS_WRITE) && shadow_count(&a->mmu->pool, gfn)),
 			    "I3: lent to nobody", gfn.v, spte);
 		return;
 	}

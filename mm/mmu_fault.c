@@ -14,7 +14,6 @@
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "mm/mmu_internal.h"
-#include "mm/port.h"
 
 #define GPTE_DIRTY (1ull << 6)
 
@@ -23,7 +22,7 @@
 
 uint64_t mmu_read_gpte(const struct memslot *slot, gfn_t gfn, unsigned int offset, unsigned int size)
 {
-	const uint8_t *table = port_hpa_to_va(pfn_to_hpa(memslot_pfn(slot, gfn)));
+	const uint8_t *table = memslot_page(slot, gfn);
 
 	if (size == 8)
 		return __atomic_load_n((const uint64_t *)(const void *)(table + offset), __ATOMIC_ACQUIRE);
@@ -336,6 +335,14 @@ uint32_t mmu_denied_code(const struct guest_paging *p, uint32_t error_code)
 static uint32_t hole_error_code(const struct guest_paging *p, const struct page_fault *f)
 {
 	return mmu_denied_code(p, f->error_code) | PFERR_RSVD;
+}
+
+bool mmu_tracking_traps(const struct mmu_vcpu *v, const struct page_fault *f)
+{
+	gfn_t g = gpa_to_gfn(f->gpa);
+	const struct memslot *slot = memslot_find(&v->mmu->mem.slots, g);
+
+	return slot && (mmu_needed_rights(f) & ~ACCESS_USER & ~mmu_tracked_rights(slot, g));
 }
 
 enum fault_result mmu_page_fault(struct mmu_vcpu *v, struct page_fault *f)

@@ -38,6 +38,7 @@ enum fault_result mmu_map(struct mmu_vcpu *v, const struct page_fault *f, uint32
 struct mmu_loan mmu_lendable(struct mmu_vcpu *v, gfn_t gfn);
 /* The rights of @loan, if it still stands: the page is on the list. 0: nothing is lent. */
 uint32_t mmu_lend(struct mmu *mmu, gfn_t gfn, const struct mmu_loan *loan);
+bool mmu_is_lent(const struct mmu *mmu, gfn_t gfn);
 /* CR3 changes, or a vCPU comes: nothing is lent any more. */
 void mmu_lent_take_back(struct mmu *mmu);
 

@@ -29,7 +29,7 @@ struct mmu_loan mmu_lendable(struct mmu_vcpu *v, gfn_t gfn)
 	return loan;
 }
 
-static bool is_lent(const struct mmu *mmu, gfn_t gfn)
+bool mmu_is_lent(const struct mmu *mmu, gfn_t gfn)
 {
 	for (unsigned int i = 0; i < mmu->lent_count; i++)
 		if (mmu->lent[i].v == gfn.v)
@@ -62,7 +62,7 @@ uint32_t mmu_lend(struct mmu *mmu, gfn_t gfn, const struct mmu_loan *loan)
 	if (!loan->rights || !v || is_open(v, gfn) ||
 	    loan->additions != __atomic_load_n(&mmu->mem.track.additions, __ATOMIC_SEQ_CST))
 		return 0;
-	if (!is_lent(mmu, gfn)) {
+	if (!mmu_is_lent(mmu, gfn)) {
 		if (mmu->lent_count == MMU_LENT_MAX)
 			return 0;
 		mmu->lent[mmu->lent_count++] = gfn;

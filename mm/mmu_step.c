@@ -11,12 +11,6 @@
 #include <string.h>
 #include "lib/errno.h"
 #include "mm/mmu_internal.h"
-#include "mm/port.h"
-
-static uint8_t *page_of(const struct memslot *slot, gfn_t gfn)
-{
-	return port_hpa_to_va(pfn_to_hpa(memslot_pfn(slot, gfn)));
-}
 
 /* PAGE_TRACK_EXEC for a fetch. */
 static enum page_track_mode mode_of(const struct page_fault *f)
@@ -34,7 +28,7 @@ static struct page_track_event native_event(const struct memslot *slot, const st
 {
 	return (struct page_track_event){
 		.mode = mode, .gpa = at, .len = (uint32_t)(PAGE_SIZE - gpa_offset(at)), .inexact = true,
-		.page = page_of(slot, gpa_to_gfn(at)), .origin = origin,
+		.page = memslot_page(slot, gpa_to_gfn(at)), .origin = origin,
 	};
 }
 
@@ -72,7 +66,7 @@ static struct mmu_step_page *page_to_open(struct mmu_step *step, const struct me
 			return &step->page[i];
 	if (step->count == MMU_STEP_PAGES_MAX)
 		return NULL;
-	memcpy(step->before + step->count * PAGE_SIZE, page_of(slot, gfn), PAGE_SIZE);
+	memcpy(step->before + step->count * PAGE_SIZE, memslot_page(slot, gfn), PAGE_SIZE);
 	step->page[step->count] = (struct mmu_step_page){ .gfn = gfn };
 	return &step->page[step->count++];
 }
@@ -171,7 +165,7 @@ static void tell_write(struct mmu *mmu, const struct memslot *slot, const struct
 	gva_t gva = page->at[PAGE_TRACK_WRITE];
 	unsigned int at = (unsigned int)gva_offset(gva);
 	bool wrote = done && page->accessed[PAGE_TRACK_WRITE];
-	const uint8_t *now = page_of(slot, page->gfn);
+	const uint8_t *now = memslot_page(slot, page->gfn);
 	struct page_track_event e;
 	struct run r = { at, at };
 
@@ -211,7 +205,7 @@ static void close_page(struct mmu *mmu, const struct mmu_step *step, const struc
 {
 	struct memslot *slot = memslot_find(&mmu->mem.slots, page->gfn);
 
-	if (slot && memcmp(before, page_of(slot, page->gfn), PAGE_SIZE) != 0)
+	if (slot && memcmp(before, memslot_page(slot, page->gfn), PAGE_SIZE) != 0)
 		memslot_mark_dirty(slot, page->gfn);
 	slot = tracked_slot(mmu, page, PAGE_TRACK_READ);
 	if (slot && done && page->accessed[PAGE_TRACK_READ])

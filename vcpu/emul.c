@@ -213,21 +213,11 @@ static int write_apart(struct vcpu *v, struct access *a, const uint8_t *src, con
 	return err;
 }
 
-/* Is the page tracked so that the access of @f traps? What is not readable can do nothing else, either. */
-static bool traps_for_trackers(struct vcpu *v, const struct page_fault *f)
-{
-	struct guest_mem *m = &v->mmu.mmu->mem;
-
-	return guest_page_tracked(m, f->gpa, PAGE_TRACK_READ) ||
-	       (f->error_code & PFERR_WRITE && guest_page_tracked(m, f->gpa, PAGE_TRACK_WRITE)) ||
-	       (f->error_code & PFERR_FETCH && guest_page_tracked(m, f->gpa, PAGE_TRACK_EXEC));
-}
-
 /* The access that led here would not trap any more, by the will of who was told:
  * the rest of a repeated instruction can run natively. */
 static void let_hardware_go_on(struct emulation *e)
 {
-	if (e->fault_is_tracking && !traps_for_trackers(e->v, e->fault))
+	if (e->fault_is_tracking && !mmu_tracking_traps(&e->v->mmu, e->fault))
 		e->ctx.one_iteration = true;
 }
 
@@ -612,7 +602,7 @@ enum vcpu_action vcpu_emulate(struct vcpu *v, const struct page_fault *f)
 	struct emulation e;
 
 	emulation_init(&e, v, f);
-	e.fault_is_tracking = f && traps_for_trackers(v, f);
+	e.fault_is_tracking = f && mmu_tracking_traps(&v->mmu, f);
 	e.ctx.iopl_ok = f == NULL; /* the CPU has checked it before the exit */
 	switch (emul_step(&e.ctx)) {
 	case EMUL_DONE:

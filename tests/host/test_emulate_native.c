@@ -19,6 +19,7 @@
 #include "emulate/alu.h"
 #include "emulate/segment.h"
 #include "tests/host/native.h"
+#include "tests/host/random.h"
 
 #define CASES_64 1000000u
 #define CASES_LEGACY 600000u /* of 32-bit code, and of 16-bit code */
@@ -102,10 +103,7 @@ static uint64_t random_state;
 
 static uint64_t random64(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
+	return random_next(&random_state);
 }
 
 static bool one_in(unsigned int n) { return random64() % n == 0; }

@@ -13,6 +13,7 @@
 #include <Zydis/Zydis.h>
 #include <cmocka.h>
 #include "emulate/decode.h"
+#include "tests/host/random.h"
 
 #define CASES 3000000u /* for each mode */
 
@@ -20,10 +21,7 @@ static uint64_t random_state;
 
 static uint64_t random64(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
+	return random_next(&random_state);
 }
 
 static void seed(void)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "lib/compiler.h"
 #include "lib/interval.h"
+#include "tests/host/random.h"
 
 #define NODES 200
 
@@ -25,17 +26,12 @@ static uint64_t seed, rng, step_number;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
+	return random_next(&rng) % below;
 }
 
 static int setup(void **state)
 {
-	const char *given = getenv("SPOOR_SEED");
-
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 0x9E3779B97F4A7C15ull + 1;
 	tree = (struct interval_tree){ NULL };
 	for (int i = 0; i < NODES; i++)
@@ -149,8 +145,7 @@ static void walk(uint64_t space)
 
 static void finds_what_overlaps_while_nodes_come_and_go(void **state)
 {
-	const char *given = getenv("SPOOR_STEPS");
-	uint64_t steps = given ? strtoull(given, NULL, 0) / 4 : 20000;
+	uint64_t steps = number_from_environment("SPOOR_STEPS", 80000) / 4;
 
 	for (step_number = 0; step_number < steps; step_number++) {
 		uint64_t space = step_number % 2 ? 40 : 3000;

@@ -15,6 +15,7 @@
 #include "pagetrack/last_writer.h"
 #include "pagetrack/write_log.h"
 #include "tests/host/tracked_memory.h"
+#include "tests/host/random.h"
 
 #define FIRST (MEM_FIRST_SLOT - 4) /* pages on both sides of the slots' edge */
 #define PAGES 8
@@ -48,10 +49,7 @@ static uint64_t seed, rng, op;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
+	return random_next(&rng) % below;
 }
 
 /* Around the edges of pages, most often. */
@@ -231,10 +229,9 @@ static void close_all(void)
 
 static void all_on_the_same_pages(void **state)
 {
-	const char *given = getenv("SPOOR_SEED"), *length = getenv("SPOOR_OPS");
-	uint64_t ops = length ? strtoull(length, NULL, 0) : 60000;
+	uint64_t ops = number_from_environment("SPOOR_OPS", 60000);
 
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 0x9E3779B97F4A7C15ull + 1;
 	tracked_open();
 	open_all();

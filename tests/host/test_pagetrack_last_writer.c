@@ -12,6 +12,7 @@
 #include "pagetrack/watch.h"
 #include "tests/host/port_host.h"
 #include "tests/host/tracked_memory.h"
+#include "tests/host/random.h"
 
 #define PAGES 4
 
@@ -176,10 +177,7 @@ static uint64_t seed, rng;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
+	return random_next(&rng) % below;
 }
 
 #define SPAN 512 /* bytes in play */
@@ -192,11 +190,10 @@ static uint64_t rnd(uint64_t below)
 
 static void never_a_wrong_answer(void **state)
 {
-	const char *given = getenv("SPOOR_SEED");
 	static uint64_t writer[SPAN], when[SPAN];
 	uint64_t unknown = 0, known = 0;
 
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 0x9E3779B97F4A7C15ull + 1;
 	memset(writer, 0, sizeof(writer));
 	memset(when, 0, sizeof(when));

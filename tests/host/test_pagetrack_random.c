@@ -21,6 +21,7 @@
 #include "mm/port.h"
 #include "tests/host/bare_mem.h"
 #include "tests/host/port_host.h"
+#include "tests/host/random.h"
 
 #define FRAMES 2048   /* guest frames in play, from gfn FIRST */
 #define FIRST 0x3F0   /* not aligned to 2 MiB */
@@ -50,10 +51,7 @@ static uint64_t op_number;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
+	return random_next(&rng) % below;
 }
 
 #define CHECK(cond) \
@@ -376,18 +374,11 @@ static void one_op(void)
 		op_read();
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
 static void random_operations_agree_with_a_flat_model(void **state)
 {
-	uint64_t n = from_environment("SPOOR_OPS", OPS);
+	uint64_t n = number_from_environment("SPOOR_OPS", OPS);
 
-	seed = from_environment("SPOOR_SEED", (uint64_t)time(NULL));
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 2654435761u + 1;
 	print_message("SPOOR_SEED=%lu, %lu operations\n", seed, n);
 	bare_mem_init(&m, &ops);

@@ -17,6 +17,7 @@
 #include "tests/host/mm_fixture.h"
 #include "tests/host/others.h"
 #include "tests/host/port_host.h"
+#include "tests/host/random.h"
 
 #define PAGES 700  /* in two chunks */
 #define DATA 64    /* gfn of the first page that is no table */
@@ -35,10 +36,7 @@ static uint8_t *extra;
 
 static uint64_t rnd(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
+	return random_next(&random_state);
 }
 
 static uint8_t *ram(uint64_t page) { return port_hpa_to_va(pfn_to_hpa(pfn_add(fx.base_pfn, page))); }
@@ -76,9 +74,7 @@ static void note_lost(struct page_snapshot *which, enum page_snapshot_loss why)
 
 static int setup(void **state)
 {
-	const char *seed = getenv("SPOOR_SEED");
-
-	random_state = (seed ? strtoul(seed, NULL, 0) : 1) * 0x9E3779B97F4A7C15ull | 1;
+	random_state = number_from_environment("SPOOR_SEED", 1) * 0x9E3779B97F4A7C15ull | 1;
 	before = malloc(PAGES * PAGE_SIZE);
 	fx_open(&fx, PAGES, 256);
 	for (uint64_t i = DATA; i < PAGES; i++)

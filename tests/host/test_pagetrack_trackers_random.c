@@ -24,6 +24,7 @@
 #include "pagetrack/event.h"
 #include "pagetrack/tracker.h"
 #include "tests/host/port_host.h"
+#include "tests/host/random.h"
 
 #define FRAMES 2600u /* guest frames in play, from gfn FIRST */
 #define FIRST 0x3F0u /* not aligned to 2 MiB */
@@ -71,10 +72,7 @@ static bool memory_fails;
 
 static unsigned int rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (unsigned int)(rng % below);
+	return (unsigned int)(random_next(&rng) % below);
 }
 
 #define CHECK(cond) \
@@ -922,18 +920,11 @@ static void one_op(void)
 	CHECK(flush_owed == 0 && !pt.lock.locked);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
 static void random_trackers_agree_with_a_flat_model(void **state)
 {
-	uint64_t n = from_environment("SPOOR_OPS", OPS);
+	uint64_t n = number_from_environment("SPOOR_OPS", OPS);
 
-	seed = from_environment("SPOOR_SEED", (uint64_t)time(NULL));
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 2654435761u + 1;
 	print_message("SPOOR_SEED=%lu, %lu operations\n", seed, n);
 	page_track_init(&pt, &mmu_ops, NULL);

@@ -13,6 +13,7 @@
 #include "pagetrack/watch.h"
 #include "tests/host/port_host.h"
 #include "tests/host/tracked_memory.h"
+#include "tests/host/random.h"
 
 /* A watch that notes what it is called for. */
 struct noting {
@@ -227,10 +228,7 @@ static uint64_t seed, rng;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
+	return random_next(&rng) % below;
 }
 
 static void count_hit(struct page_watcher *wr, struct page_watch *w, const struct page_track_event *e)
@@ -303,11 +301,10 @@ static void access_any(uint64_t *want, uint64_t *false_hits)
 
 static void ten_thousand_ranges_on_a_hundred_pages(void **state)
 {
-	const char *given = getenv("SPOOR_SEED");
 	static uint64_t want[WATCHES];
 	uint64_t false_hits = 0;
 
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	seed = number_from_environment("SPOOR_SEED", (uint64_t)time(NULL));
 	rng = seed * 0x9E3779B97F4A7C15ull + 1;
 	watcher.ops = &counting_ops;
 	memset(many, 0, sizeof(many));

@@ -19,6 +19,7 @@
 #include "tests/host/vcpu_holes.h"
 #include "vcpu/cr.h"
 #include "vcpu/vcpu_snapshot.h"
+#include "tests/host/random.h"
 
 #define ROUNDS 300
 
@@ -28,9 +29,7 @@ static uint64_t random_state;
 
 static int made(void **state)
 {
-	const char *seed = getenv("SPOOR_SEED");
-
-	random_state = (seed ? strtoul(seed, NULL, 0) : 1) * 0x9E3779B97F4A7C15ull | 1;
+	random_state = number_from_environment("SPOOR_SEED", 1) * 0x9E3779B97F4A7C15ull | 1;
 	fake_vm_init(&f);
 	fake_long_mode(&f);
 	return 0;
@@ -45,10 +44,7 @@ static int gone(void **state)
 
 static uint64_t rnd(void)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
+	return random_next(&random_state);
 }
 
 static void save(struct vcpu_snapshot *s) { assert_int_equal(vcpu_save(&f.vcpu, f.tsc, s), 0); }
