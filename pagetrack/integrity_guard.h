@@ -5,7 +5,8 @@
  * What a write to a frozen byte comes to is set for each range. The CPU makes or
  * does not make an access as a whole: bytes beside the range that the same access
  * would write are not written, either. An instruction that runs natively is
- * refused if it may write to a range, since it cannot be held back later.
+ * refused if the access that traps may write to a range, since it cannot be held
+ * back later; what it does to a page that is open for it already is reported.
  *
  * Whoever has a lower priority number is asked first and may allow what the
  * guard denies; give it the lowest. Lock: none of its own, see watch.h.
